@@ -21,8 +21,8 @@ pub enum Rule {
     /// An operator that takes an argument is followed by one.
     #[error("the operator is followed by an argument that is not empty and begins with none of its own delimiters")]
     Argument,
-    /// A substring's start is a number or an expression.
-    #[error("`:` is followed by a substring's start or one of `= - ? +`")]
+    /// A colon is followed by the rest of a default's operator, or by a substring's start.
+    #[error("`:` is followed by one of `= - ? +` or by a substring's start, whose first character is ASCII")]
     Substring,
     /// A substring's start is one text or one expression.
     #[error("a substring's start is followed by `:` or `}}`, and is either one text or one `${{...}}`")]

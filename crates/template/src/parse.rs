@@ -114,10 +114,12 @@ impl Parser<'_> {
         match self.peek() {
             Some(':') => match self.rest().chars().nth(1) {
                 Some('=' | '-' | '?' | '+') => self.default(open, depth, 2),
-                // envsubst steps back by the width of this character instead of the colon's
-                None => Err(self.broken(open, Rule::Substring)),
-                Some(c) if !c.is_ascii() => Err(self.broken(open, Rule::Substring)),
-                Some(_) => self.substring(open, depth),
+                Some(c) if c.is_ascii() => self.substring(open, depth),
+                // envsubst steps back by the width of this character, not the colon's, and loses its way
+                _ => {
+                    self.pos += 1;
+                    Err(self.broken(open, Rule::Substring))
+                }
             },
             Some('=') => self.default(open, depth, 1),
             Some(',' | '^') => self.case(open),

@@ -1,6 +1,7 @@
 //! Where values come from: explicit settings, the environment, a clusterctl configuration.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use yaml_serde::Value;
 
@@ -29,11 +30,23 @@ impl Lookup for BTreeMap<String, String> {
 ///
 /// Names are matched as clusterctl does: a variable `${foo}` or `${Foo}` reads the environment's `FOO`, and the
 /// configuration's and explicit names match in any case.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Variables {
     explicit: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
     config: BTreeMap<String, String>,
+}
+
+/// Names only: values, of the whole environment above all, may be secrets.
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { explicit, environment, config } = self;
+        f.debug_struct("Variables")
+            .field("explicit", &explicit.keys())
+            .field("environment", &environment.keys())
+            .field("config", &config.keys())
+            .finish()
+    }
 }
 
 impl Variables {

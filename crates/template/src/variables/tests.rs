@@ -49,3 +49,10 @@ fn closures_are_sources_too() {
     let object: &dyn Lookup = &shout;
     assert_eq!(crate::render("${A}", object).unwrap(), "A!");
 }
+
+#[test]
+fn debug_output_keeps_values_secret() {
+    let mut variables = Variables::new().with_config_yaml("CONFIG: hidden1").unwrap().with_env([("ENV", "hidden2")]);
+    variables.set("SET", "hidden3");
+    assert_eq!(format!("{variables:?}"), r#"Variables { explicit: ["set"], environment: ["ENV"], config: ["config"] }"#);
+}
