@@ -14,12 +14,15 @@
 
 pub mod condition;
 pub mod contract;
-// pub mod crd;
+pub mod crd;
 pub mod meta;
 pub mod plural;
-// pub mod provider;
-// pub mod rules;
+pub mod provider;
+pub mod rules;
 pub mod types;
 pub mod views;
 
 pub use contract::Contract;
+
+#[cfg(test)]
+mod sample;

@@ -170,5 +170,11 @@ pub fn owner_machine(object: &impl ResourceExt) -> Option<&OwnerReference> {
     owner(object, GROUP, "Machine")
 }
 
+/// Whether the object carries this finalizer.
+#[must_use]
+pub fn has_finalizer(object: &impl ResourceExt, finalizer: &str) -> bool {
+    object.finalizers().iter().any(|known| known == finalizer)
+}
+
 #[cfg(test)]
 mod tests;

@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 
 /// Where a cluster's API server is reached.
 ///
-/// Both parts are optional in contract `v1beta2` and left out while unknown; in `v1beta1` they are always written, as `""` and 0. Both
+/// Both parts are optional in contract `v1beta2` and left out while unknown (here: empty and 0); in `v1beta1` they are always written, as `""` and 0. Both
 /// forms are read; only the first is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("minProperties" = 1))]
 pub struct ApiEndpoint {
-    /// Host name or address, 1 to 512 characters; empty while unknown.
+    /// Host name or address, 1 to 512 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1, max = 512))]
     pub host: String,
-    /// Port, 1 to 65535; 0 while unknown.
+    /// Port, 1 to 65535.
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(schema_with = "port_schema")]
     pub port: u16,

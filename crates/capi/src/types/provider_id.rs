@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 /// Core compares it with `Node.spec.providerID` byte for byte, so it is opaque: nothing is trimmed, folded or decoded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct ProviderId(#[schemars(length(min = 1, max = 512))] String);
+#[schemars(extend("minLength" = 1, "maxLength" = 512))]
+pub struct ProviderId(String);
 
 /// Why a text is no provider id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
