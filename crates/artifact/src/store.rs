@@ -1,0 +1,241 @@
+//! The way from an [`Artifact`] to a file.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::artifact::{Artifact, ArtifactError, Origin, Source};
+use crate::cache::{Cache, CacheError, Look, Record, artifact_key};
+use crate::chain;
+use crate::go::{GoError, GoModules};
+use crate::oci::layers::LayerError;
+use crate::oci::{Mirrors, OciError};
+use crate::platform::Platform;
+use crate::probe::{self, PathError};
+use crate::progress::{Progress, Reporter};
+
+mod job;
+
+use job::{Failed, Job, Route};
+
+/// How to fetch.
+#[derive(Clone, Debug, Default)]
+pub struct FetchOptions {
+    /// Which sources may be used.
+    pub source: Source,
+    /// A folder of the user's with binaries, looked into first.
+    pub bin_dir: Option<PathBuf>,
+    /// Where binaries, and `go`, are looked for: folders as in `PATH`. `None` is the environment's `PATH`.
+    pub search_path: Option<OsString>,
+    /// The pinned module sets that [`GoSource::module`](crate::GoSource) may name.
+    pub modules: Cow<'static, [GoModules]>,
+    /// What the file is for. Another platform than this one rules out the path, and the version of what is fetched is not checked.
+    pub platform: Platform,
+    /// Registries asked through another address.
+    pub mirrors: Mirrors,
+}
+
+/// A file that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// The file: executable, and read-only if it is in the cache.
+    pub path: PathBuf,
+    /// The version wanted, which a probe confirmed when it was fetched.
+    pub version: String,
+    /// Where it came from, also when it was in the cache.
+    pub source: Origin,
+    /// Whether it was in the cache already.
+    pub cached: bool,
+    /// `sha256:<hex>` of the content. `None` for one found in a folder, whose content may change at any time.
+    pub digest: Option<String>,
+}
+
+/// One source that was tried.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Which.
+    pub source: Source,
+    /// Why it did not work.
+    pub error: AttemptError,
+}
+
+/// Why one source did not work.
+#[derive(Debug, Error)]
+pub enum AttemptError {
+    /// Nothing fitting was there.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A file found could not be run here.
+    #[error("what is installed here is not for {platform}")]
+    Foreign {
+        /// The platform wanted.
+        platform: Platform,
+    },
+    /// The artifact has no such source.
+    #[error("nothing is known to get it from")]
+    NotOffered,
+    /// The registry.
+    #[error(transparent)]
+    Oci(#[from] OciError),
+    /// The image's content.
+    #[error("image {reference} cannot be used")]
+    Image {
+        /// The image.
+        reference: String,
+        /// What is wrong with it.
+        source: LayerError,
+    },
+    /// Go.
+    #[error(transparent)]
+    Go(#[from] GoError),
+    /// It was fetched, but is not what the artifact says.
+    #[error("what was fetched is of no use: {reason}")]
+    WrongVersion {
+        /// What the probe found.
+        reason: String,
+    },
+}
+
+/// Why there is no file.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// The artifact is not usable as written.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The cache does not work, so nothing can be fetched.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// Every permitted source was tried.
+    #[error("cannot get {name} {version} ({platform}):{}", list(attempts))]
+    Exhausted {
+        /// The artifact's name.
+        name: String,
+        /// The version wanted.
+        version: String,
+        /// The platform wanted.
+        platform: Platform,
+        /// What was tried, in order.
+        attempts: Vec<Attempt>,
+    },
+}
+
+fn list(attempts: &[Attempt]) -> String {
+    attempts.iter().map(|attempt| format!("\n  {}: {}", attempt.source, chain(&attempt.error).replace('\n', "\n    "))).collect()
+}
+
+/// Files by name. Cheap to clone; safe to use from several tasks and several processes at once.
+#[derive(Clone, Debug)]
+pub struct Store {
+    cache: Cache,
+}
+
+impl Store {
+    /// Opens the cache in a folder, making it if need be (private to the user), and clears what runs that were killed left.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, is not a folder, or belongs to another user.
+    pub fn open(cache_root: &Path) -> Result<Self, CacheError> {
+        Cache::open(cache_root).map(|cache| Self { cache })
+    }
+
+    /// Gets a file, from the first permitted source that has it.
+    ///
+    /// Two runs that want the same file at once share one fetch: the second waits, saying so, and takes the first's result.
+    /// Dropping the future stops and clears everything.
+    ///
+    /// # Errors
+    /// When the cache does not work ([`FetchError::Cache`]), or every source was tried in vain ([`FetchError::Exhausted`]).
+    pub async fn fetch(&self, artifact: &Artifact, options: &FetchOptions, progress: &dyn Progress) -> Result<Fetched, FetchError> {
+        artifact.validate()?;
+        let report = Reporter::new(&artifact.name, progress);
+        let search_path = options.search_path.clone().or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+        let mut attempts = Vec::new();
+        let mut tried = |source, error| attempts.push(Attempt { source, error });
+
+        if matches!(options.source, Source::Auto | Source::Path) {
+            if options.platform.is_host() {
+                match probe::find(artifact, options.bin_dir.as_deref(), &search_path, report).await {
+                    Ok(path) => {
+                        let version = artifact.version.clone();
+                        return Ok(Fetched { path, version, source: Origin::Path, cached: false, digest: None });
+                    }
+                    Err(error) => tried(Source::Path, error.into()),
+                }
+            } else {
+                tried(Source::Path, AttemptError::Foreign { platform: options.platform.clone() });
+            }
+        }
+        let mut routes = Vec::new();
+        if matches!(options.source, Source::Auto | Source::Oci) {
+            match &artifact.image {
+                Some(image) => routes.push(Route::oci(artifact, &options.platform, image)),
+                None => tried(Source::Oci, AttemptError::NotOffered),
+            }
+        }
+        if matches!(options.source, Source::Auto | Source::Go) {
+            match &artifact.go {
+                Some(go) => match options.modules.iter().find(|modules| modules.name == go.module) {
+                    Some(modules) => routes.push(Route::go(artifact, &options.platform, go, modules)),
+                    None => tried(Source::Go, GoError::UnknownModules { name: go.module.clone() }.into()),
+                },
+                None => tried(Source::Go, AttemptError::NotOffered),
+            }
+        }
+        if let Some(fetched) = self.untouched(artifact, &routes) {
+            return Ok(fetched);
+        }
+        if !routes.is_empty() {
+            let key = artifact_key(artifact, &options.platform);
+            let lock = self.cache.lock(&key, &format!("fetching {} {}", artifact.name, artifact.version), report).await?;
+            if let Some(fetched) = self.examined(artifact, &routes, report)? {
+                return Ok(fetched);
+            }
+            for route in &routes {
+                let job = Job { cache: &self.cache, artifact, options, search_path: &search_path, report, key: &key, lock: &lock };
+                match job.run(route).await {
+                    Ok((path, record)) => return Ok(from_cache(artifact, path, record, false)),
+                    Err(Failed::Cache(error)) => return Err(error.into()),
+                    Err(Failed::Attempt(error)) => {
+                        report.message(format!("{} did not work: {}", route.source(), chain(&error).lines().next().unwrap_or_default()));
+                        tried(route.source(), error);
+                    }
+                }
+            }
+        }
+        Err(FetchError::Exhausted {
+            name: artifact.name.clone(),
+            version: artifact.version.clone(),
+            platform: options.platform.clone(),
+            attempts,
+        })
+    }
+
+    /// A file in the cache that nobody touched. Needs no lock: files and records appear whole.
+    fn untouched(&self, artifact: &Artifact, routes: &[Route<'_>]) -> Option<Fetched> {
+        routes.iter().find_map(|route| match self.cache.look(&route.recipe) {
+            Look::Hit(path, record) => Some(from_cache(artifact, path, record, true)),
+            Look::Suspect(_) | Look::Miss => None,
+        })
+    }
+
+    /// A file in the cache, read whole if it was touched. The caller holds the artifact's lock.
+    fn examined(&self, artifact: &Artifact, routes: &[Route<'_>], report: Reporter<'_>) -> Result<Option<Fetched>, CacheError> {
+        for route in routes {
+            match self.cache.look(&route.recipe) {
+                Look::Miss => {}
+                Look::Hit(path, record) => return Ok(Some(from_cache(artifact, path, record, true))),
+                Look::Suspect(record) => match self.cache.examine(&route.recipe, record)? {
+                    Ok((path, record)) => return Ok(Some(from_cache(artifact, path, record, true))),
+                    Err(wrong) => report.message(format!("{wrong}: fetching it again")),
+                },
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn from_cache(artifact: &Artifact, path: PathBuf, record: Record, cached: bool) -> Fetched {
+    Fetched { path, version: artifact.version.clone(), source: record.origin, cached, digest: Some(record.digest) }
+}
