@@ -51,7 +51,7 @@ impl Role {
 /// How much a failed rule matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// Core does not work with the provider.
+    /// The contract demands it: without it core does not work with the provider, or only by luck.
     Mandatory,
     /// Core works, but people or a later release suffer.
     Recommended,

@@ -1,6 +1,7 @@
 use std::fmt::Debug;
 
 use kube::Resource;
+use kube::core::NamespaceResourceScope;
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -257,7 +258,11 @@ fn another_version_or_kind_is_refused() {
     assert_eq!(written["apiVersion"], "cluster.x-k8s.io/v1beta2");
 }
 
-fn path<K: Resource<DynamicType = ()> + Debug>() -> String {
+/// Bound as `kube::Api` and its watchers bind a kind.
+fn path<K>() -> String
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+{
     K::url_path(&(), Some("ns"))
 }
 
