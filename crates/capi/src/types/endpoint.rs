@@ -75,7 +75,6 @@ impl fmt::Display for ApiEndpoint {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(port: &u16) -> bool {
     *port == 0
 }
