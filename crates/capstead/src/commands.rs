@@ -1,0 +1,55 @@
+//! One function for each command.
+
+mod inspect;
+mod template;
+mod tools;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use capstead_plane::Layout;
+use clap::CommandFactory;
+use tokio::runtime::Runtime;
+
+use crate::cli::Cli;
+use crate::cli::Command;
+use crate::cli::Which;
+use crate::config::Config;
+
+/// Runs a command.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config = Config::load()?;
+    let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
+    match cli.command {
+        Command::Up(args) => done(runtime()?.block_on(up::up(&config, args))),
+        Command::Down(args) => done(runtime()?.block_on(up::down(&config, &args))),
+        Command::Supervise(which) => done(up::supervise(&config, &which)),
+        Command::Status(args) => inspect::status(&config, &args),
+        Command::Ls(args) => done(inspect::ls(&config, &args)),
+        Command::Logs(args) => done(inspect::logs(&config, &args)),
+        Command::Kubeconfig(args) => done(inspect::kubeconfig(&config, &args)),
+        Command::Kubectl(args) => done(runtime()?.block_on(tools::exec(&config, "kubectl", args))),
+        Command::Clusterctl(args) => done(runtime()?.block_on(tools::exec(&config, "clusterctl", args))),
+        Command::Fetch(args) => done(runtime()?.block_on(tools::fetch(&config, &args))),
+        Command::Template(args) => done(template::run(args)),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "capstead", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { dir } => {
+            std::fs::create_dir_all(&dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+            done(clap_mangen::generate_to(Cli::command(), &dir).with_context(|| format!("cannot write man pages into {}", dir.display())))
+        }
+    }
+}
+
+/// One thread is enough, and keeps the supervisor small.
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")
+}
+
+/// The folder of the plane that is meant.
+fn layout(config: &Config, which: &Which) -> anyhow::Result<Layout> {
+    Ok(Layout::new(&config.data_dir(which.data_dir.as_ref()), &config.name(which))?)
+}

@@ -1,0 +1,87 @@
+//! Binaries: `fetch`, and running kubectl and clusterctl against a plane.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+
+use anyhow::Context;
+use capstead_artifact::Artifact;
+use capstead_artifact::FetchOptions;
+use capstead_artifact::Fetched;
+use capstead_artifact::Store;
+use capstead_plane::Plane;
+use capstead_plane::builtin;
+use capstead_plane::supervisor::fetch_options;
+use serde::Serialize;
+
+use super::layout;
+use crate::cli::Fetch;
+use crate::cli::Kubectl;
+use crate::config::Config;
+use crate::output;
+use crate::progress::Bars;
+
+/// Fetches artifacts one after another: downloads and builds each use what the machine has.
+pub async fn fetch_all(cache: &Path, artifacts: &[Artifact], options: &FetchOptions, bars: &Bars) -> anyhow::Result<Vec<Fetched>> {
+    let store = Store::open(cache)?;
+    let mut fetched = Vec::with_capacity(artifacts.len());
+    for artifact in artifacts {
+        fetched.push(store.fetch(artifact, options, bars).await?);
+    }
+    Ok(fetched)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    name: String,
+    version: String,
+    source: String,
+    path: String,
+}
+
+/// Fetches binaries before they are needed.
+pub async fn fetch(config: &Config, args: &Fetch) -> anyhow::Result<()> {
+    let version = config.capi_version(&args.binaries);
+    let components = builtin::components(version.as_deref())?.into_iter().map(|component| component.binary);
+    let all: Vec<Artifact> = components.chain(builtin::tools(version.as_deref())?).collect();
+    if let Some(name) = args.names.iter().find(|name| !all.iter().any(|artifact| artifact.name == **name)) {
+        let known: Vec<&str> = all.iter().map(|artifact| artifact.name.as_str()).collect();
+        anyhow::bail!("there is no binary {name:?}; there are {}", known.join(", "));
+    }
+    let wanted: Vec<Artifact> = all.into_iter().filter(|artifact| args.names.is_empty() || args.names.contains(&artifact.name)).collect();
+    let options = FetchOptions {
+        source: config.source(&args.binaries),
+        bin_dir: config.bin_dir(&args.binaries)?,
+        modules: builtin::modules().into(),
+        ..FetchOptions::default()
+    };
+    let bars = Bars::new();
+    let fetched = fetch_all(&config.cache_dir(args.cache_dir.as_ref())?, &wanted, &options, &bars).await?;
+    bars.clear();
+    let rows: Vec<Row> = wanted.iter().zip(fetched).map(|(artifact, fetched)| row(artifact, &fetched)).collect();
+    output::print(args.output, &rows, || {
+        let cells = rows.iter().map(|row| [row.name.clone(), row.version.clone(), row.source.clone(), row.path.clone()]);
+        output::table(["NAME", "VERSION", "SOURCE", "PATH"], cells)
+    })
+}
+
+fn row(artifact: &Artifact, fetched: &Fetched) -> Row {
+    Row { name: artifact.name.clone(), version: fetched.version.clone(), source: fetched.source.to_string(), path: fetched.path.display().to_string() }
+}
+
+/// Becomes a tool that talks to a plane.
+pub async fn exec(config: &Config, tool: &str, args: Kubectl) -> anyhow::Result<()> {
+    let layout = layout(config, &args.which)?;
+    let plane = Plane::load(&layout)?;
+    let all = builtin::tools(plane.options.capi_version.as_deref())?;
+    let artifact = all.iter().find(|artifact| artifact.name == tool).with_context(|| format!("{tool} is not built in"))?;
+    let bars = Bars::new();
+    let cache = config.cache_dir(args.which.cache_dir.as_ref())?;
+    let fetched = fetch_all(&cache, std::slice::from_ref(artifact), &fetch_options(&plane), &bars).await?;
+    bars.clear();
+    let program = fetched.first().map(|fetched| &fetched.path).context("nothing was fetched")?;
+    let mut command = std::process::Command::new(program);
+    command.args(args.args).env("KUBECONFIG", layout.kubeconfig());
+    // exec only returns if it fails.
+    Err(command.exec()).with_context(|| format!("cannot run {}", program.display()))
+}

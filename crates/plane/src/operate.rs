@@ -1,0 +1,213 @@
+//! What commands do with a plane from outside its supervisor: bring it up, wait, take it down.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::Layout;
+use crate::Options;
+use crate::Plane;
+use crate::PlaneError;
+use crate::Status;
+use crate::layout::LayoutError;
+use crate::layout::append_private;
+use crate::layout::failed;
+use crate::layout::private_dir;
+use crate::layout::try_lock;
+use crate::process;
+use crate::status::ComponentStatus;
+use crate::status::State;
+use crate::supervisor::SupervisorError;
+use crate::supervisor::supervise;
+
+/// How often a waiting command looks.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a supervisor may take to begin.
+const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(20);
+/// How long taking a plane down may take.
+const DOWN_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Something could not be done with a plane.
+#[derive(Debug, thiserror::Error)]
+pub enum OperateError {
+    /// The plane is up with other options.
+    #[error("the plane {0:?} is up with other options; take it down first (`capstead down --name {0}`), its objects are kept")]
+    OtherOptions(String),
+    /// The supervisor does not begin.
+    #[error("the supervisor of the plane {name:?} ended at once; its last words are in {log}")]
+    NoSupervisor {
+        /// The plane.
+        name: String,
+        /// Its log.
+        log: PathBuf,
+    },
+    /// The supervisor went away.
+    #[error("the supervisor of the plane {0:?} is gone; `capstead up --name {0}` starts another, which takes over what still runs")]
+    Lost(String),
+    /// Components keep failing.
+    #[error("the plane cannot become ready: {}", failing(.0))]
+    Failing(Vec<ComponentStatus>),
+    /// Not ready in time.
+    #[error("the plane is not ready after {} s: {}", .after.as_secs(), failing(.components))]
+    Slow {
+        /// How long was waited.
+        after: Duration,
+        /// What is not ready.
+        components: Vec<ComponentStatus>,
+    },
+    /// It cannot be taken down.
+    #[error("the plane {name:?} is not down after {} s; `capstead status` shows what still runs", DOWN_PATIENCE.as_secs())]
+    Stuck {
+        /// The plane.
+        name: String,
+    },
+    /// The supervisor cannot be started or signalled.
+    #[error("cannot {what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The plane cannot be made or read.
+    #[error(transparent)]
+    Plane(#[from] PlaneError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] LayoutError),
+    /// Taking it down without its supervisor failed.
+    #[error(transparent)]
+    Supervisor(#[from] SupervisorError),
+}
+
+/// What is wrong, a component a clause, with the last log line that says why.
+fn failing(components: &[ComponentStatus]) -> String {
+    let clause = |component: &ComponentStatus| {
+        let log: String = component.log.iter().map(|line| format!("\n    {line}")).collect();
+        format!("\n  {}: {}{log}", component.name, component.message)
+    };
+    components.iter().map(clause).collect()
+}
+
+/// Makes the plane, or finds it. A plane that is up must have been made with the same options.
+///
+/// # Errors
+/// It is up with other options, or cannot be made.
+pub fn prepare(layout: &Layout, options: Options) -> Result<Plane, OperateError> {
+    private_dir(layout.dir())?;
+    // Whoever holds the lock is the supervisor, or another `up` at this very place.
+    match try_lock(&layout.supervisor_lock())? {
+        Some(_lock) => {
+            let alive = Plane::load(layout).ok().filter(|plane| !process::find(&plane.id).is_empty());
+            match alive {
+                // Its supervisor died, its processes did not: their ports must stay.
+                Some(plane) if plane.options == options => Ok(plane),
+                Some(plane) => Err(OperateError::OtherOptions(plane.name)),
+                None => Ok(Plane::make(layout, options)?),
+            }
+        }
+        None => match Plane::load(layout)? {
+            plane if plane.options == options => Ok(plane),
+            plane => Err(OperateError::OtherOptions(plane.name)),
+        },
+    }
+}
+
+/// Starts a supervisor in the background, unless one is there, and returns when it has begun. `command` is the program with its arguments.
+///
+/// # Errors
+/// It cannot be started, or ends at once.
+pub async fn start_supervisor(layout: &Layout, mut command: Command) -> Result<(), OperateError> {
+    match try_lock(&layout.supervisor_lock())? {
+        None => return Ok(()),
+        // Let go at once: the supervisor takes it. What an earlier one wrote would be taken for the new one's.
+        Some(_lock) => drop(std::fs::remove_file(layout.status_file())),
+    }
+    let system = |what| move |source| OperateError::System { what, source };
+    let log = append_private(&layout.supervisor_log())?;
+    let err = log.try_clone().map_err(failed("open", &layout.supervisor_log()))?;
+    command.stdin(Stdio::null()).stdout(log).stderr(err).current_dir("/").process_group(0);
+    let mut child = command.spawn().map_err(system("start the supervisor"))?;
+    let deadline = tokio::time::Instant::now() + SUPERVISOR_PATIENCE;
+    while !layout.status_file().exists() {
+        let ended = child.try_wait().map_err(system("watch the supervisor"))?;
+        if ended.is_some() || tokio::time::Instant::now() > deadline {
+            // Another `up` may have been faster.
+            let other = try_lock(&layout.supervisor_lock())?.is_none();
+            return if other { Ok(()) } else { Err(OperateError::NoSupervisor { name: layout.name().into(), log: layout.supervisor_log() }) };
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// Waits until every component is ready. `show` is given each status that differs from the last.
+///
+/// # Errors
+/// A component keeps failing, the supervisor goes away, or `patience` ends.
+pub async fn wait_ready(layout: &Layout, plane: &Plane, patience: Duration, mut show: impl FnMut(&Status)) -> Result<Status, OperateError> {
+    let start = tokio::time::Instant::now();
+    let mut last = Status::default();
+    loop {
+        let status = Status::read(layout, plane)?;
+        if status != last {
+            show(&status);
+        }
+        if status.ready {
+            return Ok(status);
+        }
+        let of = |state: State| status.components.iter().filter(|component| component.state == state).cloned().collect::<Vec<_>>();
+        let unready = || status.components.iter().filter(|component| !component.ready).cloned().collect::<Vec<_>>();
+        let failing = of(State::Failing);
+        if !failing.is_empty() {
+            return Err(OperateError::Failing(failing));
+        }
+        if !status.supervisor.running && start.elapsed() > SUPERVISOR_PATIENCE {
+            return Err(OperateError::Lost(plane.name.clone()));
+        }
+        if start.elapsed() > patience {
+            return Err(OperateError::Slow { after: patience, components: unready() });
+        }
+        last = status;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Takes a plane down, with the help of its supervisor or, where that is gone, without. A plane that is down stays so.
+///
+/// # Errors
+/// It cannot be read, or does not go down.
+pub async fn down(layout: &Layout, cache: &Path) -> Result<(), OperateError> {
+    let plane = Plane::load(layout)?;
+    let deadline = tokio::time::Instant::now() + DOWN_PATIENCE;
+    while tokio::time::Instant::now() < deadline {
+        match try_lock(&layout.supervisor_lock())? {
+            // Nobody looks after it: do what a supervisor would.
+            Some(lock) if process::find(&plane.id).is_empty() => {
+                drop(lock);
+                return Ok(());
+            }
+            Some(lock) => {
+                drop(lock);
+                match supervise(layout, cache.to_owned(), false).await {
+                    Err(SupervisorError::Running(_)) => (),
+                    done => done?,
+                }
+            }
+            None => signal_supervisor(layout)?,
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Err(OperateError::Stuck { name: plane.name })
+}
+
+fn signal_supervisor(layout: &Layout) -> Result<(), OperateError> {
+    let text = std::fs::read_to_string(layout.supervisor_lock()).unwrap_or_default();
+    // It writes its process id as soon as it holds the lock; a moment earlier there is none, and we look again.
+    let Ok(pid) = text.trim().parse::<u32>() else { return Ok(()) };
+    process::terminate(pid).map_err(|source| OperateError::System { what: "signal the supervisor", source })
+}

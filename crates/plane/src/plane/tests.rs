@@ -1,0 +1,74 @@
+use super::*;
+
+fn layout(dir: &tempfile::TempDir, name: &str) -> Layout {
+    Layout::new(dir.path(), name).expect("a good name")
+}
+
+#[test]
+fn a_plane_keeps_its_identity_and_ports() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let plane = Plane::make(&layout(&dir, "a"), Options::default()).expect("made");
+    assert_eq!(Plane::load(&layout(&dir, "a")).expect("there"), plane);
+    let again = Plane::make(&layout(&dir, "a"), Options { ephemeral: true, ..Options::default() }).expect("made again");
+    assert_eq!((&again.id, &again.ports), (&plane.id, &plane.ports));
+    assert!(again.options.ephemeral);
+    let other = Plane::make(&layout(&dir, "b"), Options::default()).expect("made");
+    let numbers = |plane: &Plane| plane.ports.values().flat_map(|ports| ports.values().copied()).collect::<BTreeSet<u16>>();
+    assert!(numbers(&plane).is_disjoint(&numbers(&other)), "planes that are down own their ports too");
+    assert_ne!(plane.id, other.id);
+}
+
+#[test]
+fn components_come_after_what_they_need() {
+    let names: Vec<String> = components(&Options::default()).expect("built in").into_iter().map(|component| component.name).collect();
+    let expected =
+        ["etcd", "kube-apiserver", "kube-controller-manager", "capi-core", "capi-bootstrap-kubeadm", "capi-control-plane-kubeadm"];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn options_that_do_not_fit_are_told() {
+    let error = |without: &[&str]| {
+        let without = without.iter().map(|name| (*name).to_owned()).collect();
+        components(&Options { without, ..Options::default() }).map(|all| all.len()).map_err(|error| error.to_string())
+    };
+    assert_eq!(error(&["capi-core", "capi-bootstrap-kubeadm"]), Ok(4));
+    assert!(error(&["etcd"]).expect_err("needed").starts_with("kube-apiserver needs etcd, which is not part of the plane"));
+    assert!(
+        error(&["capi"]).expect_err("unknown").starts_with("--without capi: there is no such component; there are etcd, kube-apiserver")
+    );
+}
+
+#[test]
+fn a_file_adds_a_component() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("mine.yaml");
+    let write = |text: &str| std::fs::write(&path, text).expect("written");
+    let load = || components(&Options { components: vec![path.clone()], ..Options::default() });
+    write(
+        "{name: mine, title: Mine, after: [kube-apiserver], binary: {name: mine, version: v1}, ready: {url: 'http://127.0.0.1:1/'}, objects: mine/all.yaml}",
+    );
+    let all = load().expect("loaded");
+    assert_eq!(all[6].objects.as_deref(), dir.path().join("mine/all.yaml").to_str(), "relative to its file");
+    write("{name: mine, title: Mine, binary: {name: mine, version: v1}, ready: {url: x}, webhookPort: hook}");
+    assert!(load().expect_err("refused").to_string().contains("webhookPort: names the port \"hook\", which is not under ports"));
+    write("{name: mine, titel: Mine}");
+    assert!(load().expect_err("refused").to_string().ends_with("mine.yaml is not a component file"));
+    write("{name: etcd, title: Mine, binary: {name: mine, version: v1}, ready: {url: x}}");
+    assert_eq!(load().expect_err("refused").to_string(), "two components are named \"etcd\"");
+    write("{name: mine, title: Mine, after: [mine], binary: {name: mine, version: v1}, ready: {url: x}}");
+    assert_eq!(load().expect_err("refused").to_string(), "mine need one another in a circle");
+}
+
+#[test]
+fn files_that_cannot_be_used_are_told() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let layout = layout(&dir, "a");
+    assert!(matches!(Plane::load(&layout), Err(PlaneError::NotFound(_))));
+    Plane::make(&layout, Options::default()).expect("made");
+    let text = std::fs::read_to_string(layout.plane_file()).expect("there");
+    std::fs::write(layout.plane_file(), &text[..text.len() / 2]).expect("written");
+    assert!(matches!(Plane::load(&layout), Err(PlaneError::Damaged { .. })));
+    std::fs::write(layout.plane_file(), text.replace("\"format\": 1", "\"format\": 9")).expect("written");
+    assert!(matches!(Plane::load(&layout), Err(PlaneError::Format { format: 9, .. })));
+}

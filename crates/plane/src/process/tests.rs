@@ -1,0 +1,95 @@
+use super::*;
+
+fn sleeper(dir: &Path, plane: &str) -> Launch {
+    Launch {
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), "echo hello; exec sleep 600".into()],
+        env: BTreeMap::from([("EXTRA".into(), "yes".into())]),
+        dir: dir.to_owned(),
+        log: dir.join("log"),
+        mark: Mark { plane: plane.into(), component: "sleeper".into(), digest: "d1".into() },
+    }
+}
+
+fn unique() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+#[tokio::test]
+async fn a_process_is_found_by_its_mark_adopted_and_stopped() {
+    let (dir, plane) = (tempfile::tempdir().expect("temporary folder"), unique());
+    let lock = dir.path().join("lock");
+    let launched = launch(&sleeper(dir.path(), &plane), &lock).expect("started");
+    // As if the supervisor had died: its handle is gone, the process is not.
+    let pid = launched.pid();
+    let mut child = launched;
+    let found = find(&plane);
+    assert_eq!(found, [Found { pid, mark: child.mark().clone() }]);
+    assert!(find(&unique()).is_empty());
+    let again = launch(&sleeper(dir.path(), &plane), &lock).expect_err("only one");
+    assert!(matches!(again, LaunchError::Locked(_)), "{again}");
+
+    let mut adopted = Held::adopt(&found[0]).expect("adopted");
+    let end = adopted.stop(Duration::from_secs(10)).await.expect("stopped");
+    assert_eq!(end.to_string(), "it ended");
+    assert_eq!(child.ended().await.expect("reaped").to_string(), "it was ended by signal 15");
+    assert!(find(&plane).is_empty());
+    assert!(crate::layout::try_lock(&lock).expect("works").is_some(), "the lock went with the process");
+}
+
+#[tokio::test]
+async fn what_ignores_sigterm_is_killed() {
+    let (dir, plane) = (tempfile::tempdir().expect("temporary folder"), unique());
+    let mut stubborn = sleeper(dir.path(), &plane);
+    stubborn.args = vec!["-c".into(), "trap '' TERM; echo deaf; while :; do sleep 600 & wait; done".into()];
+    let mut held = launch(&stubborn, &dir.path().join("lock")).expect("started");
+    // Only once it has said so has it set its trap.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while log_tail(&dir.path().join("log"), 1) != ["deaf"] {
+        assert!(std::time::Instant::now() < deadline, "it never spoke");
+        tokio::task::yield_now().await;
+    }
+    let end = held.stop(Duration::from_millis(50)).await.expect("stopped");
+    assert_eq!(end.to_string(), "it was ended by signal 9");
+    // Its own children hold the inherited lock and mark; end them too.
+    for left in find(&plane) {
+        if let Some(mut child) = Held::adopt(&left) {
+            child.stop(Duration::from_secs(5)).await.expect("stopped");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_process_with_the_same_id_is_not_adopted() {
+    let (dir, plane) = (tempfile::tempdir().expect("temporary folder"), unique());
+    let mut held = launch(&sleeper(dir.path(), &plane), &dir.path().join("lock")).expect("started");
+    let stale = Found { pid: held.pid(), mark: Mark { digest: "d0".into(), ..held.mark().clone() } };
+    assert!(Held::adopt(&stale).is_none());
+    held.stop(Duration::from_secs(10)).await.expect("stopped");
+}
+
+#[test]
+fn a_binary_that_is_missing_is_named() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let missing = Launch { program: "/nowhere/etcd".into(), ..sleeper(dir.path(), "p") };
+    let error = runtime.block_on(async { launch(&missing, &dir.path().join("lock")).expect_err("refused") });
+    assert_eq!(error.to_string(), "cannot start /nowhere/etcd");
+    assert!(crate::layout::try_lock(&dir.path().join("lock")).expect("works").is_some(), "the lock is free again");
+}
+
+#[test]
+fn the_tail_of_a_log_is_bounded() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("log");
+    assert!(log_tail(&path, 3).is_empty());
+    fs::write(&path, (0..100_000).map(|n| format!("line {n}\n")).collect::<String>()).expect("written");
+    assert_eq!(log_tail(&path, 2), ["line 99998", "line 99999"]);
+    assert!(log_tail(&path, 1_000_000).len() < 10_000);
+}
+
+#[test]
+fn memory_is_read_from_the_kernel() {
+    assert!(resident_bytes(std::process::id()).expect("we live") > 100_000);
+    assert_eq!(resident_bytes(u32::MAX), None);
+}

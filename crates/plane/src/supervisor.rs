@@ -1,0 +1,205 @@
+//! The supervisor: a task for each component, one that keeps `status.json`, and signals. It holds nothing that could not be found again.
+
+use std::io;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use capstead_artifact::FetchOptions;
+use capstead_artifact::Store;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::actor::Actor;
+use crate::actor::Context;
+use crate::api;
+use crate::board::Board;
+use crate::board::Place;
+use crate::board::Told;
+use crate::builtin;
+use crate::component::Authority;
+use crate::component::Usage;
+use crate::kubeconfig;
+use crate::layout::Layout;
+use crate::layout::LayoutError;
+use crate::layout::failed;
+use crate::layout::private_dir;
+use crate::layout::try_lock;
+use crate::layout::write_private;
+use crate::pki;
+use crate::pki::Pair;
+use crate::pki::Pki;
+use crate::pki::PkiError;
+use crate::pki::Subject;
+use crate::plane::Plane;
+use crate::plane::PlaneError;
+use crate::status::Status;
+
+/// The administrator's group: it may do everything, whatever RBAC says.
+const ADMINISTRATORS: &str = "system:masters";
+
+/// The supervisor cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// One is there already.
+    #[error("another supervisor looks after the plane {0:?}")]
+    Running(String),
+    /// The plane cannot be read.
+    #[error(transparent)]
+    Plane(#[from] PlaneError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] LayoutError),
+    /// Certificates cannot be made.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// A client cannot be made.
+    #[error(transparent)]
+    Api(#[from] api::ApiError),
+    /// The administrator's kubeconfig cannot be written as YAML.
+    #[error("cannot render the kubeconfig")]
+    Kubeconfig(#[source] yaml_serde::Error),
+    /// The cache cannot be opened.
+    #[error("cannot open the cache of binaries")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A component's text is wrong.
+    #[error("the component {name} cannot be run")]
+    Component {
+        /// The component.
+        name: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The system refuses.
+    #[error("cannot {what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Looks after a plane until SIGTERM or SIGINT, then takes it down and returns. With `run` false it takes the plane down at once.
+///
+/// # Errors
+/// Another supervisor is there, or files cannot be read or written. What happens to components is no error here but in their status.
+pub async fn supervise(layout: &Layout, cache: PathBuf, run: bool) -> Result<(), SupervisorError> {
+    let plane = Plane::load(layout)?;
+    let mut lock = try_lock(&layout.supervisor_lock())?.ok_or_else(|| SupervisorError::Running(plane.name.clone()))?;
+    // For people who look; nothing reads it.
+    let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+    let context = Arc::new(context(layout, plane, cache)?);
+    let board =
+        Board { run, components: context.plane.components.iter().map(|component| (component.name.clone(), Told::default())).collect() };
+    let (board, view) = watch::channel(board);
+    let system = |what| move |source| SupervisorError::System { what, source };
+    let mut term = signal(SignalKind::terminate()).map_err(system("listen for SIGTERM"))?;
+    let mut int = signal(SignalKind::interrupt()).map_err(system("listen for SIGINT"))?;
+
+    let mut actors = JoinSet::new();
+    for component in context.plane.components.clone() {
+        let (name, place) = (component.name.clone(), Place { name: component.name.clone(), board: board.clone() });
+        let actor = Actor::new(Arc::clone(&context), component, place).map_err(|source| SupervisorError::Component { name, source })?;
+        actors.spawn(actor.run());
+    }
+    let keeper = tokio::spawn(keep_status(Arc::clone(&context), view));
+    loop {
+        tokio::select! {
+            _ = term.recv() => stop(&board),
+            _ = int.recv() => stop(&board),
+            ended = actors.join_next() => match ended {
+                // Each task ends when its component is down.
+                Some(Ok(())) => (),
+                Some(Err(error)) => tracing::error!("a component's task failed: {error}"),
+                None => break,
+            },
+        }
+    }
+    keeper.abort();
+    write_status(&context, &board.borrow());
+    Ok(())
+}
+
+fn stop(board: &watch::Sender<Board>) {
+    tracing::info!("taking the plane down");
+    board.send_modify(|board| board.run = false);
+}
+
+fn context(layout: &Layout, plane: Plane, cache: PathBuf) -> Result<Context, SupervisorError> {
+    private_dir(layout.dir())?;
+    let pki = Pki::open(layout.pki())?;
+    let admin = administrator(layout, &plane, &pki)?;
+    let server = plane.server().unwrap_or_else(|| "https://127.0.0.1:1".into());
+    let admin = api::client(&server, &pki.read(Authority::Cluster)?, Some(&admin))?;
+    let store = Store::open(&cache).map_err(|source| SupervisorError::Store(source.into()))?;
+    let fetch = fetch_options(&plane);
+    Ok(Context { plane, layout: layout.clone(), pki, store, fetch, admin })
+}
+
+/// How a plane's binaries are fetched.
+#[must_use]
+pub fn fetch_options(plane: &Plane) -> FetchOptions {
+    FetchOptions {
+        source: plane.options.source,
+        bin_dir: plane.options.bin_dir.clone(),
+        modules: builtin::modules().into(),
+        ..FetchOptions::default()
+    }
+}
+
+/// Writes the administrator's kubeconfig if it must be, and returns its certificate.
+fn administrator(layout: &Layout, plane: &Plane, pki: &Pki) -> Result<Pair, SupervisorError> {
+    let (certificate, key) = (layout.pki().join("admin.crt"), layout.pki().join("admin.key"));
+    let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(failed("read", path));
+    let pair = if pki::fresh(&certificate) {
+        Pair { certificate: read(&certificate)?, key: read(&key)? }
+    } else {
+        let subject =
+            Subject { common_name: "capstead:administrator", organization: Some(ADMINISTRATORS), usages: &[Usage::Client], names: &[] };
+        let pair = pki.issue(Authority::Cluster, &subject)?;
+        write_private(&key, pair.key.as_bytes())?;
+        write_private(&certificate, pair.certificate.as_bytes())?;
+        pair
+    };
+    if let Some(server) = plane.server() {
+        let name = format!("capstead-{}", plane.name);
+        let text = kubeconfig::render(&name, &server, &pki.read(Authority::Cluster)?, &pair).map_err(SupervisorError::Kubeconfig)?;
+        write_private(&layout.kubeconfig(), text.as_bytes())?;
+    }
+    Ok(pair)
+}
+
+async fn keep_status(context: Arc<Context>, mut view: watch::Receiver<Board>) {
+    loop {
+        let board = view.borrow_and_update().clone();
+        write_status(&context, &board);
+        if view.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn write_status(context: &Context, board: &Board) {
+    let mut status = Status::blank(&context.plane);
+    status.supervisor.pid = Some(std::process::id());
+    status.supervisor.running = true;
+    for component in &mut status.components {
+        let Some(told) = board.components.get(&component.name).cloned() else { continue };
+        component.source = told.source;
+        component.pid = told.pid;
+        component.state = told.state;
+        component.ready = told.ready;
+        component.restarts = told.restarts;
+        component.message = told.message;
+        component.log = told.log;
+    }
+    status.ready = status.components.iter().all(|component| component.ready);
+    let written = serde_json::to_vec_pretty(&status).map_err(io::Error::other);
+    let written = written.and_then(|text| write_private(&context.layout.status_file(), &text).map_err(io::Error::other));
+    if let Err(error) = written {
+        tracing::error!("cannot write the status: {error}");
+    }
+}
