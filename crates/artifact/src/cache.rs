@@ -321,7 +321,10 @@ impl Cache {
                 Err(TryLockError::WouldBlock) => {
                     let mut holder = String::new();
                     let _ = file.read_to_string(&mut holder);
-                    report.message(format!("waiting for process {} to finish {what}", holder.trim()));
+                    // Empty between taking the lock and writing this.
+                    let holder =
+                        Some(holder.trim()).filter(|id| !id.is_empty()).map_or("another process".to_owned(), |id| format!("process {id}"));
+                    report.message(format!("waiting for {holder} to finish {what}"));
                     said = true;
                 }
                 Err(TryLockError::Error(error)) => return Err(CacheError::at(&self.root.join("locks"), error)),

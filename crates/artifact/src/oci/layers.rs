@@ -154,11 +154,11 @@ impl View {
                     .and_then(|target| self.nodes.get(&self.real(target.parent()?).join(target.file_name()?)).cloned())
                     .unwrap_or(Node::Other),
             };
-            let stays = matches!((&node, self.nodes.get(&path)), (Node::Folder, Some(Node::Folder)));
-            if !stays {
+            // A folder may be said again, or only after what is in it; anything else takes the place of all that was there.
+            if !matches!((&node, self.nodes.get(&path)), (Node::Folder, Some(Node::Folder) | None)) {
                 self.remove(&path);
-                self.nodes.insert(path, node);
             }
+            self.nodes.insert(path, node);
         }
         Ok(())
     }

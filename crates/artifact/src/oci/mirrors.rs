@@ -95,9 +95,10 @@ fn is_host(text: &str) -> bool {
 
 /// A registry on this very machine speaks plain HTTP, as Docker has it.
 fn is_loopback(host: &str) -> bool {
-    if let Ok(address) = host.parse::<std::net::SocketAddr>() {
-        return address.ip().is_loopback();
-    }
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    // The name without its port, if it has one: the colons in brackets are an address's own.
+    let name = match host.rsplit_once(':') {
+        Some((name, _)) if !host.ends_with(']') => name,
+        _ => host,
+    };
     name == "localhost" || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
