@@ -108,6 +108,9 @@ pub enum Command {
     /// Look after a plane; `up` starts this
     #[command(hide = true)]
     Supervise(Which),
+    /// Install objects of a component; the supervisor runs this
+    #[command(hide = true)]
+    Install(Install),
 }
 
 /// Which plane.
@@ -186,6 +189,19 @@ pub struct Down {
     /// Remove every file of the plane, its objects with them
     #[arg(long)]
     pub purge: bool,
+}
+
+/// `capstead install`, which only the supervisor runs.
+#[derive(Debug, Args)]
+pub struct Install {
+    /// The component.
+    pub component: String,
+    /// Which part.
+    #[arg(value_parser = ["objects", "webhooks"])]
+    pub part: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub which: Which,
 }
 
 /// `capstead status`.

@@ -25,6 +25,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up(args) => done(runtime()?.block_on(up::up(&config, args))),
         Command::Down(args) => done(runtime()?.block_on(up::down(&config, &args))),
         Command::Supervise(which) => done(up::supervise(&config, &which)),
+        Command::Install(args) => done(up::install(&config, &args)),
         Command::Status(args) => inspect::status(&config, &args),
         Command::Ls(args) => done(inspect::ls(&config, &args)),
         Command::Logs(args) => done(inspect::logs(&config, &args)),

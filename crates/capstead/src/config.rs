@@ -36,7 +36,8 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             text => {
                 let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-                let config: Option<Self> = yaml_serde::from_str(&text).with_context(|| format!("{} is not a configuration of capstead", path.display()))?;
+                let config: Option<Self> =
+                    yaml_serde::from_str(&text).with_context(|| format!("{} is not a configuration of capstead", path.display()))?;
                 Ok(config.unwrap_or_default())
             }
         }

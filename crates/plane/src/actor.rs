@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use capstead_artifact::FetchOptions;
@@ -21,19 +23,18 @@ use capstead_reconcile::Report;
 use capstead_reconcile::Timestamp;
 use capstead_reconcile::execute;
 use kube::Client;
-use sha2::Digest;
-use sha2::Sha256;
 use tokio::sync::watch;
 
 use crate::api;
 use crate::board::Board;
 use crate::board::Place;
 use crate::board::Told;
-use crate::builtin;
 use crate::command;
 use crate::component::Authority;
 use crate::component::Component;
 use crate::component::Usage;
+use crate::install;
+use crate::install::Part;
 use crate::kubeconfig;
 use crate::layout::Layout;
 use crate::layout::private_dir;
@@ -45,8 +46,6 @@ use crate::lifecycle::Observed;
 use crate::lifecycle::Process;
 use crate::lifecycle::Step;
 use crate::lifecycle::Wish;
-use crate::manifest;
-use crate::manifest::Objects;
 use crate::pki;
 use crate::pki::Pki;
 use crate::pki::Subject;
@@ -82,7 +81,12 @@ pub struct Context {
     pub fetch: FetchOptions,
     /// A client of the API server, as administrator.
     pub admin: Client,
+    /// The command that installs a part of a component.
+    pub installer: Box<Installer>,
 }
+
+/// Makes the command that installs a part of the component of this name.
+pub type Installer = dyn Fn(&str, Part) -> std::process::Command + Send + Sync;
 
 /// One component's task.
 pub struct Actor {
@@ -92,6 +96,7 @@ pub struct Actor {
     view: watch::Receiver<Board>,
     probe: Client,
     probe_path: String,
+    digest_of_objects: OnceLock<Option<String>>,
     memory: Memory,
 }
 
@@ -121,14 +126,12 @@ impl Actor {
     pub fn new(context: Arc<Context>, component: Component, place: Place) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let variables = command::variables(&context.plane, &component, &context.layout, &context.pki);
         let url: http::Uri = command::fill(&component, &component.ready.url, &variables)?.parse()?;
-        let probe = api::client(&url.to_string(), &context.pki.read(Authority::Cluster)?, None)?;
-        let memory = Memory { restarts: crate::status::Status::restarts_before(&context.layout, &component.name), ..Memory::default() };
         let probe_path = url.path().to_owned();
-        let mut base = url.into_parts();
-        base.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
-        let _ = base;
+        let server = format!("{}://{}", url.scheme_str().unwrap_or("http"), url.authority().map_or("", |authority| authority.as_str()));
+        let probe = api::client(&server, &context.pki.read(Authority::Cluster)?, None)?;
+        let memory = Memory { restarts: crate::status::Status::restarts_before(&context.layout, &component.name), ..Memory::default() };
         let view = place.board.subscribe();
-        Ok(Self { context, component, place, view, probe, probe_path, memory })
+        Ok(Self { context, component, place, view, probe, probe_path, digest_of_objects: OnceLock::new(), memory })
     }
 
     /// Runs until the plane should not run and the component does not.
@@ -165,9 +168,8 @@ impl Actor {
         }
         let processes = self.processes().await;
         let idle = processes.is_empty();
-        let answering = processes.iter().any(|process| process.ready);
         let ready = |name: &String| board.components.get(name).is_some_and(|told| told.ready);
-        let needed = board.run && (idle || answering);
+        let needed = board.run;
         let (objects, webhooks) = if needed { self.installed(&board).await } else { (Installed::Unknown, Installed::Unknown) };
         let running = |name: &str| board.components.get(name).is_none_or(|told| told.running);
         let dependents =
@@ -184,6 +186,13 @@ impl Actor {
             exits: self.memory.exits.clone(),
             objects,
             webhooks,
+            without_objects: self
+                .component
+                .after_objects_of
+                .iter()
+                .filter(|name| !board.components.get(*name).is_some_and(|told| told.objects))
+                .cloned()
+                .collect(),
             unready: self.component.after.iter().filter(|name| !ready(name)).cloned().collect(),
             dependents: dependents.map(|other| other.name.clone()).collect(),
         };
@@ -258,36 +267,22 @@ impl Actor {
                 Err(_) => return (Installed::Unknown, Installed::Unknown),
             };
         }
-        let Ok(digest) = self.objects_digest() else { return (Installed::No, Installed::No) };
+        let digest = self.digest_of_objects();
         let marks = self.memory.marks.as_ref().map(|(_, marks)| marks);
-        let part = |part: &str| if marks.and_then(|marks| marks.get(part)) == Some(&digest) { Installed::Yes } else { Installed::No };
-        (part("objects"), part("webhooks"))
+        let part = |part: Part| {
+            if digest.is_some() && marks.and_then(|marks| marks.get(part.name())) == digest { Installed::Yes } else { Installed::No }
+        };
+        (part(Part::Objects), part(Part::Webhooks))
     }
 
-    fn objects_text(&self) -> Result<String, std::io::Error> {
-        match &self.component.objects {
-            None => Ok(String::new()),
-            Some(file) => builtin::objects(file).map_or_else(|| fs::read_to_string(file), |text| Ok(text.to_owned())),
-        }
-    }
-
-    fn objects_digest(&self) -> Result<String, std::io::Error> {
-        let mut digest = Sha256::new();
-        digest.update(self.objects_text()?);
-        digest.update(format!("{:?} {:?}", self.webhook_port(), self.component.provider));
-        digest.update(self.context.pki.read(Authority::Cluster).unwrap_or_default());
-        Ok(digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    fn webhook_port(&self) -> Option<u16> {
-        self.context.plane.port(&self.component.name, self.component.webhook_port.as_deref()?)
-    }
-
-    fn objects(&self) -> Result<Objects, Box<dyn std::error::Error + Send + Sync>> {
-        let authority = self.context.pki.read(Authority::Cluster)?;
-        let webhooks = self.webhook_port().map(|port| manifest::Webhooks { port, authority: &authority });
-        let provider = self.component.provider.as_ref().map(|provider| (provider, self.component.binary.version.as_str()));
-        Ok(manifest::prepare(&self.objects_text()?, webhooks, provider)?)
+    /// Told once: objects do not change while a supervisor lives.
+    fn digest_of_objects(&self) -> Option<&String> {
+        let digest = || {
+            install::digest(&self.context.plane, &self.component, &self.context.pki)
+                .inspect_err(|error| tracing::error!("{}", chain(error)))
+                .ok()
+        };
+        self.digest_of_objects.get_or_init(digest).as_ref()
     }
 
     fn tell(&self, wish: &Wish, seen: &Observed, plan: &Plan<Step>) {
@@ -317,6 +312,7 @@ impl Actor {
         self.place.tell(Told {
             running: process.is_some(),
             ready: settled,
+            objects: seen.objects == Installed::Yes,
             answers: process.is_some_and(|process| process.ready),
             state,
             pid: process.map(|process| process.pid),
@@ -419,28 +415,20 @@ impl Actor {
         Ok(())
     }
 
-    async fn install_objects(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let objects = self.objects()?;
-        api::apply(&self.context.admin, &objects.before).await?;
-        while let Err(error) = api::served(&self.context.admin, &objects.before).await {
-            tracing::debug!(component = self.component.name, "{error}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    /// Runs the installer, a process of its own: what it takes to read megabytes of objects is given back when it ends.
+    async fn install(&mut self, part: Part) -> Outcome {
+        let mut command = tokio::process::Command::from((self.context.installer)(&self.component.name, part));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let output = match command.output().await {
+            Ok(output) => output,
+            Err(error) => return Outcome::transient(format!("the installer does not start: {error}")),
+        };
+        if !output.status.success() {
+            return Outcome::transient(String::from_utf8_lossy(&output.stderr).trim().to_owned());
         }
-        self.mark("objects").await
-    }
-
-    async fn install_webhooks(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        api::apply(&self.context.admin, &self.objects()?.after).await?;
-        self.mark("webhooks").await
-    }
-
-    async fn mark(&mut self, part: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let digest = self.objects_digest()?;
-        api::mark_installed(&self.context.admin, &self.component.name, part, &digest).await?;
-        if let Some((_, marks)) = &mut self.memory.marks {
-            marks.insert(part.to_owned(), digest);
-        }
-        Ok(())
+        // Its mark in the API tells.
+        self.memory.marks = None;
+        Outcome::Done
     }
 
     fn start(&mut self) -> Outcome {
@@ -495,8 +483,8 @@ impl Effects<Step> for Actor {
         match step {
             Step::Fetch => self.fetch().await,
             Step::Write => done(self.write()),
-            Step::InstallObjects => done(self.install_objects().await),
-            Step::InstallWebhooks => done(self.install_webhooks().await),
+            Step::InstallObjects => self.install(Part::Objects).await,
+            Step::InstallWebhooks => self.install(Part::Webhooks).await,
             Step::Start => self.start(),
             Step::Adopt(pid) => self.adopt(*pid),
             Step::Stop(pid) => self.stop(*pid).await,

@@ -13,6 +13,8 @@ pub struct Told {
     pub running: bool,
     /// It is ready, webhooks included.
     pub ready: bool,
+    /// Its objects are there.
+    pub objects: bool,
     /// It answers that it is ready; what it needs installed afterwards may not be there yet.
     pub answers: bool,
     /// For status.
@@ -35,6 +37,7 @@ impl Default for Told {
         Self {
             running: true,
             ready: false,
+            objects: false,
             answers: false,
             state: State::Waiting,
             pid: None,

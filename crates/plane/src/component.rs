@@ -22,6 +22,9 @@ pub struct Component {
     /// Components that must be ready before this one starts, and that stop after it.
     #[serde(default)]
     pub after: Vec<String>,
+    /// Components whose objects (CRDs) must be there before this one starts.
+    #[serde(default)]
+    pub after_objects_of: Vec<String>,
     /// The binary.
     pub binary: Artifact,
     /// Ports by name. Numbers are chosen when the plane is made.
@@ -206,6 +209,11 @@ impl Component {
             component.objects = Some(file.to_string_lossy().into_owned());
         }
         Ok(component)
+    }
+
+    /// Names of the components that it cannot be without.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        self.after.iter().chain(&self.after_objects_of).map(String::as_str)
     }
 
     fn check(&self, path: &Path) -> Result<(), ComponentError> {

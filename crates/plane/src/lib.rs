@@ -9,7 +9,7 @@
 //! - [`component`] and [`builtin`]: what the components are. A further provider is one more file.
 //! - [`plane`], [`layout`], [`status`]: what is kept on disk, and where.
 //! - [`lifecycle`]: every decision about a component, explored over crashes in its tests.
-//! - [`process`], [`ports`], [`pki`], [`kubeconfig`], [`manifest`], [`api`]: effects, each on its own.
+//! - [`process`], [`ports`], [`pki`], [`kubeconfig`], [`manifest`], [`install`], [`api`]: effects, each on its own.
 //! - [`supervisor`]: wiring; [`operate`]: what commands do from outside.
 
 mod actor;
@@ -18,6 +18,7 @@ mod board;
 pub mod builtin;
 pub mod command;
 pub mod component;
+pub mod install;
 pub mod kubeconfig;
 pub mod layout;
 pub mod lifecycle;

@@ -59,6 +59,8 @@ pub struct Observed {
     pub webhooks: Installed,
     /// Components it needs that are not ready.
     pub unready: Vec<String>,
+    /// Components whose objects it needs and that are not there.
+    pub without_objects: Vec<String>,
     /// Components that need it and still run.
     pub dependents: Vec<String>,
 }
@@ -196,6 +198,9 @@ fn start(wish: &Wish, seen: &Observed, now: Timestamp) -> Plan<Step> {
             }
         }
     }
+    if !seen.without_objects.is_empty() {
+        return seen.without_objects.iter().fold(plan, |plan, name| plan.waiting(name, "its objects must be there first"));
+    }
     plan.then(Step::Start)
 }
 
@@ -212,6 +217,10 @@ fn keep(wish: &Wish, seen: &Observed, process: &Process, now: Timestamp) -> Plan
     }
     if !process.current {
         return plan.then(Step::Stop(process.pid));
+    }
+    // An API server that lost its data, which an ephemeral plane may: the process needs its objects all the same.
+    if wish.objects && seen.objects == Installed::No {
+        return plan.then(Step::InstallObjects);
     }
     if !process.ready {
         return plan.waiting("readiness", "the process runs but does not say that it is ready").look_at(after(now, STARTING_INTERVAL));

@@ -13,6 +13,7 @@ use crate::Options;
 use crate::Plane;
 use crate::PlaneError;
 use crate::Status;
+use crate::install::Part;
 use crate::layout::LayoutError;
 use crate::layout::append_private;
 use crate::layout::failed;
@@ -138,7 +139,11 @@ pub async fn start_supervisor(layout: &Layout, mut command: Command) -> Result<(
         if ended.is_some() || tokio::time::Instant::now() > deadline {
             // Another `up` may have been faster.
             let other = try_lock(&layout.supervisor_lock())?.is_none();
-            return if other { Ok(()) } else { Err(OperateError::NoSupervisor { name: layout.name().into(), log: layout.supervisor_log() }) };
+            return if other {
+                Ok(())
+            } else {
+                Err(OperateError::NoSupervisor { name: layout.name().into(), log: layout.supervisor_log() })
+            };
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -193,7 +198,9 @@ pub async fn down(layout: &Layout, cache: &Path) -> Result<(), OperateError> {
             }
             Some(lock) => {
                 drop(lock);
-                match supervise(layout, cache.to_owned(), false).await {
+                // Nothing is installed on the way down.
+                let never = Box::new(|_: &str, _: Part| Command::new("false"));
+                match supervise(layout, cache, false, never).await {
                     Err(SupervisorError::Running(_)) => (),
                     done => done?,
                 }

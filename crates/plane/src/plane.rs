@@ -204,8 +204,8 @@ fn components(options: &Options) -> Result<Vec<Component>, PlaneError> {
         return Err(PlaneError::Twice(twice.name.clone()));
     }
     for component in &all {
-        if let Some(needs) = component.after.iter().find(|name| !names.contains(*name)) {
-            return Err(PlaneError::Needs { component: component.name.clone(), needs: needs.clone() });
+        if let Some(needs) = component.needs().find(|name| !names.contains(*name)) {
+            return Err(PlaneError::Needs { component: component.name.clone(), needs: needs.to_owned() });
         }
     }
     in_order(all)
@@ -214,7 +214,7 @@ fn components(options: &Options) -> Result<Vec<Component>, PlaneError> {
 fn in_order(mut left: Vec<Component>) -> Result<Vec<Component>, PlaneError> {
     let mut done: Vec<Component> = Vec::with_capacity(left.len());
     while !left.is_empty() {
-        let free = left.iter().position(|component| component.after.iter().all(|name| done.iter().any(|other| other.name == *name)));
+        let free = left.iter().position(|component| component.needs().all(|name| done.iter().any(|other| other.name == name)));
         match free {
             Some(n) => done.push(left.remove(n)),
             None => return Err(PlaneError::Circle(left.into_iter().map(|component| component.name).collect())),

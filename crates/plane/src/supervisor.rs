@@ -2,6 +2,7 @@
 
 use std::io;
 use std::io::Write;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::actor::Actor;
 use crate::actor::Context;
+use crate::actor::Installer;
 use crate::api;
 use crate::board::Board;
 use crate::board::Place;
@@ -83,15 +85,16 @@ pub enum SupervisorError {
 }
 
 /// Looks after a plane until SIGTERM or SIGINT, then takes it down and returns. With `run` false it takes the plane down at once.
+/// `installer` makes the command that runs [`crate::install::install`] in a process of its own.
 ///
 /// # Errors
 /// Another supervisor is there, or files cannot be read or written. What happens to components is no error here but in their status.
-pub async fn supervise(layout: &Layout, cache: PathBuf, run: bool) -> Result<(), SupervisorError> {
+pub async fn supervise(layout: &Layout, cache: &Path, run: bool, installer: Box<Installer>) -> Result<(), SupervisorError> {
     let plane = Plane::load(layout)?;
     let mut lock = try_lock(&layout.supervisor_lock())?.ok_or_else(|| SupervisorError::Running(plane.name.clone()))?;
     // For people who look; nothing reads it.
     let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-    let context = Arc::new(context(layout, plane, cache)?);
+    let context = Arc::new(context(layout, plane, cache, installer)?);
     let board =
         Board { run, components: context.plane.components.iter().map(|component| (component.name.clone(), Told::default())).collect() };
     let (board, view) = watch::channel(board);
@@ -128,15 +131,13 @@ fn stop(board: &watch::Sender<Board>) {
     board.send_modify(|board| board.run = false);
 }
 
-fn context(layout: &Layout, plane: Plane, cache: PathBuf) -> Result<Context, SupervisorError> {
+fn context(layout: &Layout, plane: Plane, cache: &Path, installer: Box<Installer>) -> Result<Context, SupervisorError> {
     private_dir(layout.dir())?;
     let pki = Pki::open(layout.pki())?;
-    let admin = administrator(layout, &plane, &pki)?;
-    let server = plane.server().unwrap_or_else(|| "https://127.0.0.1:1".into());
-    let admin = api::client(&server, &pki.read(Authority::Cluster)?, Some(&admin))?;
-    let store = Store::open(&cache).map_err(|source| SupervisorError::Store(source.into()))?;
+    let admin = administrator_client(layout, &plane, &pki)?;
+    let store = Store::open(cache).map_err(|source| SupervisorError::Store(source.into()))?;
     let fetch = fetch_options(&plane);
-    Ok(Context { plane, layout: layout.clone(), pki, store, fetch, admin })
+    Ok(Context { plane, layout: layout.clone(), pki, store, fetch, admin, installer })
 }
 
 /// How a plane's binaries are fetched.
@@ -148,6 +149,17 @@ pub fn fetch_options(plane: &Plane) -> FetchOptions {
         modules: builtin::modules().into(),
         ..FetchOptions::default()
     }
+}
+
+/// A client of the plane's API server, as its administrator.
+///
+/// # Errors
+/// Certificates cannot be read or written.
+pub fn administrator_client(layout: &Layout, plane: &Plane, pki: &Pki) -> Result<kube::Client, SupervisorError> {
+    let user = administrator(layout, plane, pki)?;
+    // A plane without an API server has nobody to ask; its components have no objects.
+    let server = plane.server().unwrap_or_else(|| "https://127.0.0.1:1".into());
+    Ok(api::client(&server, &pki.read(Authority::Cluster)?, Some(&user))?)
 }
 
 /// Writes the administrator's kubeconfig if it must be, and returns its certificate.

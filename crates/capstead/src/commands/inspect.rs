@@ -89,7 +89,8 @@ pub fn ls(config: &Config, args: &Ls) -> anyhow::Result<()> {
     let listed: Vec<Listed> = layouts.iter().map(list).collect::<anyhow::Result<_>>()?;
     output::print(args.output, &listed, || {
         let rows = listed.iter().map(|plane| {
-            let (capi, server) = (plane.cluster_api.clone().unwrap_or_else(|| "-".into()), plane.server.clone().unwrap_or_else(|| "-".into()));
+            let (capi, server) =
+                (plane.cluster_api.clone().unwrap_or_else(|| "-".into()), plane.server.clone().unwrap_or_else(|| "-".into()));
             [plane.name.clone(), plane.state.into(), format!("{}/{}", plane.ready, plane.components), capi, server]
         });
         output::table(["NAME", "STATE", "READY", "CLUSTER API", "SERVER"], rows)

@@ -42,17 +42,26 @@ struct Row {
 
 fn variables(args: &cli::Variables) -> anyhow::Result<()> {
     let template = Template::parse(&read(&args.file)?).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let rows: Vec<Row> =
-        template.variables().into_iter().map(|variable| Row { required: variable.default.is_none(), name: variable.name, default: variable.default }).collect();
+    let rows: Vec<Row> = template
+        .variables()
+        .into_iter()
+        .map(|variable| Row { required: variable.default.is_none(), name: variable.name, default: variable.default })
+        .collect();
     output::print(args.output, &rows, || {
-        let cells = rows.iter().map(|row| [row.name.clone(), if row.required { "yes" } else { "no" }.into(), row.default.clone().unwrap_or_default()]);
+        let cells = rows
+            .iter()
+            .map(|row| [row.name.clone(), if row.required { "yes" } else { "no" }.into(), row.default.clone().unwrap_or_default()]);
         output::table(["VARIABLE", "REQUIRED", "DEFAULT"], cells)
     })
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
-    let read = if path == Path::new("-") { std::io::stdin().read_to_string(&mut text) } else { std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)) };
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+    };
     read.with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text)
 }

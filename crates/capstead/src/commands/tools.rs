@@ -66,7 +66,12 @@ pub async fn fetch(config: &Config, args: &Fetch) -> anyhow::Result<()> {
 }
 
 fn row(artifact: &Artifact, fetched: &Fetched) -> Row {
-    Row { name: artifact.name.clone(), version: fetched.version.clone(), source: fetched.source.to_string(), path: fetched.path.display().to_string() }
+    Row {
+        name: artifact.name.clone(),
+        version: fetched.version.clone(),
+        source: fetched.source.to_string(),
+        path: fetched.path.display().to_string(),
+    }
 }
 
 /// Becomes a tool that talks to a plane.

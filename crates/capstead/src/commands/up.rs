@@ -8,6 +8,7 @@ use anyhow::Context;
 use capstead_plane::Layout;
 use capstead_plane::Options;
 use capstead_plane::Plane;
+use capstead_plane::install::Part;
 use capstead_plane::operate;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -16,6 +17,7 @@ use super::layout;
 use super::runtime;
 use super::tools;
 use crate::cli::Down;
+use crate::cli::Install;
 use crate::cli::Up;
 use crate::cli::Which;
 use crate::config::Config;
@@ -86,7 +88,8 @@ fn supervisor_command(layout: &Layout, cache: &Path) -> anyhow::Result<Command> 
 }
 
 fn ready_message(plane: &Plane, status: &capstead_plane::Status, detach: bool) -> String {
-    let version = |name: &str| status.components.iter().find(|component| component.name == name).map(|component| component.version.as_str());
+    let version =
+        |name: &str| status.components.iter().find(|component| component.name == name).map(|component| component.version.as_str());
     let parts = [("Cluster API", version("capi-core")), ("Kubernetes", version("kube-apiserver"))];
     let parts: Vec<String> = parts.iter().filter_map(|(title, version)| Some(format!("{title} {}", (*version)?))).collect();
     let name = if plane.name == "default" { String::new() } else { format!(" --name {}", plane.name) };
@@ -121,9 +124,23 @@ pub async fn down(config: &Config, args: &Down) -> anyhow::Result<()> {
 
 /// Looks after a plane.
 pub fn supervise(config: &Config, which: &Which) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CAPSTEAD_LOG").unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CAPSTEAD_LOG").unwrap_or_else(|_| "info,kube_client=off".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let layout = layout(config, which)?;
     let cache = config.cache_dir(which.cache_dir.as_ref())?;
-    Ok(runtime()?.block_on(capstead_plane::supervise(&layout, cache, true))?)
+    let program = std::env::current_exe().context("cannot find the program itself")?;
+    let root = layout.dir().parent().unwrap_or(layout.dir()).to_owned();
+    let name = layout.name().to_owned();
+    let installer = move |component: &str, part: Part| {
+        let mut command = Command::new(&program);
+        command.args(["install", component, part.name(), "--name", &name]).arg("--data-dir").arg(&root);
+        command
+    };
+    Ok(runtime()?.block_on(capstead_plane::supervise(&layout, &cache, true, Box::new(installer)))?)
+}
+
+/// Installs a part of a component.
+pub fn install(config: &Config, args: &Install) -> anyhow::Result<()> {
+    let part = if args.part == Part::Webhooks.name() { Part::Webhooks } else { Part::Objects };
+    Ok(runtime()?.block_on(capstead_plane::install::install(&layout(config, &args.which)?, &args.component, part))?)
 }

@@ -17,6 +17,7 @@ fn idle() -> Observed {
         objects: Installed::Yes,
         webhooks: Installed::Yes,
         unready: Vec::new(),
+        without_objects: Vec::new(),
         dependents: Vec::new(),
     }
 }
@@ -54,6 +55,12 @@ fn what_is_done_in_each_situation() {
             Observed { binary: false, unready: vec!["etcd".into()], ..idle() },
             vec![Step::Fetch],
         ),
+        (
+            "others' objects are not there: install meanwhile",
+            wish(),
+            Observed { objects: Installed::No, without_objects: vec!["capi-core".into()], ..idle() },
+            vec![Step::InstallObjects],
+        ),
         ("a port is taken", wish(), Observed { taken, ..idle() }, vec![]),
         ("the API cannot be asked", wish(), Observed { objects: Installed::Unknown, ..idle() }, vec![]),
         ("ended once: again at once", wish(), Observed { exits: exits(1), ..idle() }, vec![Step::Start]),
@@ -67,6 +74,7 @@ fn what_is_done_in_each_situation() {
             vec![Step::Fetch],
         ),
         ("certificates near their end", wish(), Observed { files: false, ..running(process(5)) }, vec![Step::Write]),
+        ("objects were lost", wish(), Observed { objects: Installed::No, ..running(process(5)) }, vec![Step::InstallObjects]),
         ("starting", wish(), running(Process { ready: false, ..process(5) }), vec![]),
         ("answers", wish(), Observed { webhooks: Installed::No, ..running(process(5)) }, vec![Step::InstallWebhooks]),
         ("ready", wish(), running(process(5)), vec![]),
