@@ -16,8 +16,9 @@ pub(super) async fn find(registry: &str) -> (RegistryAuth, Option<String>) {
         "docker.io" | "index.docker.io" => "https://index.docker.io/v1/".to_owned(),
         other => other.to_owned(),
     };
-    // A helper is a program that is run and waited for.
-    let asked = tokio::task::spawn_blocking(move || docker_credential::get_credential(&server));
+    // A helper is a program that is run and waited for. In a thread of its own, because the runtime would wait at its end for one that hangs.
+    let (tell, asked) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || tell.send(docker_credential::get_credential(&server)));
     let unusable = |why: &str| (RegistryAuth::Anonymous, Some(why.to_owned()));
     match tokio::time::timeout(HELPER_TIME, asked).await {
         Ok(Ok(Ok(DockerCredential::UsernamePassword(name, password)))) => (RegistryAuth::Basic(name, password), None),

@@ -116,17 +116,18 @@ async fn fetch_under(folder: &Path, shell: &str, through: &[&str]) -> String {
     fs::create_dir(&cache).unwrap();
     let fetch = fetch_process(&cache, &wanted, Source::Oci);
     let mut command = Command::new(through[0]);
+    command.envs(fetch.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.args(&through[1..]).args(["sh", "-c", shell, "sh"]).arg(fetch.get_program()).args(fetch.get_args());
     let output = command.env("CACHE", &cache).output().unwrap();
     assert!(!output.status.success());
-    format!("{}{}", String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    String::from_utf8(output.stderr).unwrap()
 }
 
 #[tokio::test]
 async fn a_full_disk_is_told_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     // A real file system of 400 KiB, in a mount namespace of its own, for which any user may ask.
-    let shell = "mount -t tmpfs -o size=400k tmpfs \"$CACHE\" && \"$@\"; code=$?; find \"$CACHE/work\" -type f; exit $code";
+    let shell = "mount -t tmpfs -o size=400k tmpfs \"$CACHE\" && \"$@\"; code=$?; find \"$CACHE/work\" -type f >&2; exit $code";
     let said = fetch_under(folder.path(), shell, &["unshare", "--user", "--map-root-user", "--mount"]).await;
     let last = said.lines().last().unwrap();
     assert!(last.starts_with("failed no room left to write ") && last.contains("layer-0: free some"), "{said}");

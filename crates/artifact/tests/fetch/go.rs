@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use capstead_artifact::{Event, FetchOptions, GoModules, NoProgress, Origin, Source, Store, go_module_dir};
 
-use crate::support::{Heard, TinyGo, files, go_that_first, number_in, other_platform, real_go, runs, wait_for, wait_for_async};
+use crate::support::{
+    Heard, TinyGo, fetch_if_told, files, go_that_first, number_in, other_platform, real_go, runs, wait_for, wait_for_async,
+};
 
 /// Lines a `go` that keeps count wrote.
 fn builds(count: &std::path::Path) -> usize {
@@ -134,6 +136,7 @@ async fn two_tasks_share_one_build() {
 
 #[test]
 fn two_processes_share_one_build() {
+    fetch_if_told();
     let folder = tempfile::tempdir().unwrap();
     let (tiny, cache, count) = (TinyGo::new(folder.path()), folder.path().join("cache"), folder.path().join("count"));
     let go_on = folder.path().join("go-on");
@@ -142,13 +145,13 @@ fn two_processes_share_one_build() {
     let first = tiny.process(&cache, &search_path).spawn().unwrap();
     wait_for("the first to build", || (builds(&count) == 1).then_some(()));
     let mut second = tiny.process(&cache, &search_path).spawn().unwrap();
-    let mut said = std::io::BufReader::new(second.stdout.take().unwrap());
+    let mut said = std::io::BufReader::new(second.stderr.take().unwrap());
     let mut line = String::new();
     std::io::BufRead::read_line(&mut said, &mut line).unwrap();
     assert!(line.contains(&format!("waiting for process {} to finish", first.id())), "{line}");
     fs::write(&go_on, "").unwrap();
     let first = first.wait_with_output().unwrap();
-    let first = String::from_utf8(first.stdout).unwrap();
+    let first = String::from_utf8(first.stderr).unwrap();
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut said, &mut rest).unwrap();
     assert!(second.wait().unwrap().success());

@@ -242,7 +242,8 @@ async fn a_registry_that_never_answers_is_given_up() {
     let began = tokio::time::Instant::now();
     let error = Registry::connect(&reference, &"".parse().unwrap()).await.unwrap_err();
     assert!(matches!(error, OciError::Unreachable { .. }), "{error:?}");
-    assert!(began.elapsed().as_secs() <= 15, "{:?}", began.elapsed());
+    // 15 s for the answer, and up to 10 s before that for a credential helper: the clock of this test runs ahead of it.
+    assert!(began.elapsed().as_secs() <= 25, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -262,7 +263,7 @@ async fn dockers_credentials_open_a_private_registry() {
     let fetch = || {
         let mut process = fetch_process(&folder.path().join("cache"), &wanted, Source::Oci);
         let output = process.env("DOCKER_CONFIG", &docker).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
+        String::from_utf8(output.stderr).unwrap()
     };
     let said = fetch();
     assert!(said.contains(&format!("refuses private/tool: log in with `docker login {}`", private.address)), "{said}");

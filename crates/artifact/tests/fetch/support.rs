@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use capstead_artifact::{Artifact, Event, FetchOptions, GoModules, GoSource, Platform, Probe, Progress, Source};
+use capstead_artifact::{Artifact, Event, FetchOptions, GoModules, GoSource, Platform, Probe, Progress, Source, Store};
 
 /// What any awaited condition may take on a loaded machine.
 pub const DEADLINE: Duration = Duration::from_secs(120);
@@ -51,7 +51,6 @@ pub fn real_go() -> PathBuf {
 
 /// A Go program of one file in a folder, and the module set that builds it from there without any network.
 pub struct TinyGo {
-    pub folder: PathBuf,
     pub modules: GoModules,
     pub artifact: Artifact,
 }
@@ -74,34 +73,55 @@ impl TinyGo {
             package: "capstead.test/tiny/cmd/tiny".to_owned(),
             ldflags: "-s -w -X main.version={version}".to_owned(),
         });
-        Self { folder: folder.to_path_buf(), modules, artifact }
+        Self { modules, artifact }
     }
 
     pub fn options(&self, source: Source) -> FetchOptions {
         FetchOptions { modules: vec![self.modules.clone()].into(), ..from(source) }
     }
 
-    /// The example that fetches this in another process.
+    /// Another process that builds this.
     pub fn process(&self, cache: &Path, search_path: &OsString) -> Command {
         let mut command = fetch_process(cache, &self.artifact, Source::Go);
-        for (name, text) in [("go.mod", &self.modules.go_mod), ("go.sum", &self.modules.go_sum)] {
-            fs::write(self.folder.join(name), text.as_bytes()).unwrap();
-        }
-        command.arg("tiny").arg(self.folder.join("go.mod")).arg(self.folder.join("go.sum")).env("PATH", search_path);
+        command.env(GO_MOD, self.modules.go_mod.as_ref()).env("PATH", search_path);
         command
     }
 }
 
-/// The example program, told to fetch an artifact.
+const CACHE: &str = "FETCH_CACHE";
+const ARTIFACT: &str = "FETCH_ARTIFACT";
+const SOURCE: &str = "FETCH_SOURCE";
+const GO_MOD: &str = "FETCH_GO_MOD";
+/// The test whose process can be told to fetch instead.
+const HOST: &str = "go::two_processes_share_one_build";
+
+/// Another process that fetches an artifact, and prints what happens to standard error. It is this very program, running only the test
+/// that gives way to [`fetch_if_told`].
 pub fn fetch_process(cache: &Path, artifact: &Artifact, source: Source) -> Command {
-    let file = cache.with_extension("artifact.json");
-    fs::write(&file, serde_json::to_string(artifact).unwrap()).unwrap();
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent().unwrap().parent().unwrap().join("examples/fetch");
-    assert!(program.is_file(), "build the example `fetch` first: `cargo test` without a filter for targets does");
-    let mut command = Command::new(program);
-    command.arg(cache).arg(file).arg(source.as_str()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", HOST, "--nocapture"]).env(CACHE, cache).env(SOURCE, source.as_str());
+    command.env(ARTIFACT, serde_json::to_string(artifact).unwrap());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
+}
+
+/// In a process made by [`fetch_process`], fetches and ends.
+pub fn fetch_if_told() {
+    let Ok(artifact) = std::env::var(ARTIFACT) else { return };
+    let told = |name: &str| std::env::var(name).unwrap_or_default();
+    let modules = GoModules { name: "tiny".into(), go_mod: told(GO_MOD).into(), go_sum: "".into() };
+    let options = FetchOptions { modules: vec![modules].into(), ..from(told(SOURCE).parse().unwrap()) };
+    let fetch = async {
+        let store = Store::open(Path::new(&told(CACHE))).map_err(|error| error.to_string())?;
+        let tell = |_: &str, event: Event| eprintln!("{event:?}");
+        store.fetch(&serde_json::from_str(&artifact).unwrap(), &options, &tell).await.map_err(|error| error.to_string())
+    };
+    let fetched = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(fetch);
+    match &fetched {
+        Ok(fetched) => eprintln!("fetched {}", fetched.path.display()),
+        Err(error) => eprintln!("failed {error}"),
+    }
+    std::process::exit(i32::from(fetched.is_err()));
 }
 
 /// A `go` in a folder of its own that does something first when it is told to build, then is the real one. Its search path.
