@@ -9,9 +9,12 @@ use crate::component::Provider;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-/// Kinds that only matter where pods and cert-manager run.
-const LEFT_OUT: [(&str, &str); 4] =
-    [("apps", "Deployment"), ("", "Service"), ("cert-manager.io", "Certificate"), ("cert-manager.io", "Issuer")];
+/// Whether an object only matters where pods and cert-manager run. The plane has neither.
+#[must_use]
+pub fn left_out(api_version: &str, kind: &str) -> bool {
+    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    matches!((group, kind), ("apps", "Deployment") | ("", "Service") | ("cert-manager.io", "Certificate" | "Issuer"))
+}
 
 /// The objects of one component.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,10 +77,9 @@ pub fn prepare(text: &str, webhooks: Option<Webhooks<'_>>, provider: Option<(&Pr
         }
         let field = |field: &'static str, found: Option<&str>| found.map(str::to_owned).ok_or(ManifestError::NoObject { number, field });
         let kind = field("kind", object["kind"].as_str())?;
-        let group =
-            field("apiVersion", object["apiVersion"].as_str())?.rsplit_once('/').map_or(String::new(), |(group, _)| group.to_owned());
+        let api_version = field("apiVersion", object["apiVersion"].as_str())?;
         let name = field("metadata.name", object["metadata"]["name"].as_str())?;
-        if LEFT_OUT.contains(&(group.as_str(), kind.as_str())) {
+        if left_out(&api_version, &kind) {
             continue;
         }
         label(&mut object, provider.map(|(provider, _)| provider));
