@@ -135,7 +135,7 @@ pub fn launch(launch: &Launch, lock: &Path) -> Result<Held, LaunchError> {
     let log = crate::layout::append_private(&launch.log)?;
     let err = log.try_clone().map_err(crate::layout::failed("open", &launch.log))?;
     let mut command = Command::new(&launch.program);
-    command.args(&launch.args).current_dir(&launch.dir).stdin(Stdio::from(lock_file)).stdout(log).stderr(err).env_clear();
+    command.arg0(&launch.mark.component).args(&launch.args).current_dir(&launch.dir).stdin(Stdio::from(lock_file)).stdout(log).stderr(err).env_clear();
     for name in ["PATH", "HOME", "LANG", "TZ", "TMPDIR"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);

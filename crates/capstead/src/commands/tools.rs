@@ -86,7 +86,7 @@ pub async fn exec(config: &Config, tool: &str, args: Kubectl) -> anyhow::Result<
     bars.clear();
     let program = fetched.first().map(|fetched| &fetched.path).context("nothing was fetched")?;
     let mut command = std::process::Command::new(program);
-    command.args(args.args).env("KUBECONFIG", layout.kubeconfig());
+    command.arg0(tool).args(args.args).env("KUBECONFIG", layout.kubeconfig());
     // exec only returns if it fails.
     Err(command.exec()).with_context(|| format!("cannot run {}", program.display()))
 }

@@ -1,0 +1,98 @@
+# The front door. `make help` lists what there is; each target does its own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+CAPSTEAD := target/debug/capstead
+TOOLS := target/tools
+# Tools are pinned: what CI runs today it runs tomorrow.
+CARGO_DENY := 0.20.2
+CARGO_FUZZ := 0.13.1
+MDBOOK := 0.5.2
+
+.PHONY: help
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: # Check what is needed, install what can be
+	@tools/setup.sh
+
+.PHONY: build
+build: setup ## Build the capstead command
+	@cargo build --locked --package capstead
+	@echo "built $(CAPSTEAD)"
+
+.PHONY: demo
+demo: build ## Bring up a management plane, apply a Cluster, show its conditions
+	@CAPSTEAD=$(CAPSTEAD) examples/demo/run.sh
+
+.PHONY: fetch
+fetch: build # Fetch or build etcd, Kubernetes and Cluster API once
+	@echo "fetching the control plane's binaries (the first time they are built: some minutes)"
+	@$(CAPSTEAD) fetch
+
+.PHONY: test
+test: setup lint fetch generated ## Run every check and test
+	@CAPSTEAD_TEST_CLUSTERCTL="$$($(CAPSTEAD) fetch clusterctl --output json | sed -n 's/.*"path": "\(.*\)".*/\1/p')" \
+	  tools/count.sh cargo test --locked --workspace --no-fail-fast
+
+.PHONY: soak
+soak: fetch ## Kill the supervisor and components 100 times at random; nothing may be lost
+	@CAPSTEAD_SOAK_KILLS=$${KILLS:-100} cargo test --locked --package capstead --test faults -- --nocapture random_kills
+
+.PHONY: capi-1-13
+capi-1-13: build ## Try the older Cluster API (built the first time)
+	@$(CAPSTEAD) fetch --capi-version 1.13
+	@cargo test --locked --package capstead --features nightly --test capi_1_13 -- --nocapture
+
+.PHONY: fuzz
+fuzz: setup $(TOOLS)/bin/cargo-fuzz ## Fuzz every parser of outside text, SECONDS=60 each
+	@tools/fuzz.sh $(abspath $(TOOLS))/bin/cargo-fuzz "$${SECONDS_EACH:-60}"
+
+.PHONY: bench
+bench: fetch ## Time `capstead up`, and any PEER='command' that starts the same parts beside it
+	@PEER="$${PEER:-}" cargo bench --locked --package capstead --bench up
+
+.PHONY: lint
+lint: setup $(TOOLS)/bin/cargo-deny ## Format, clippy, rustdoc, layers, licences and sources
+	@cargo fmt --all --check
+	@cargo clippy --locked --workspace --all-targets -- --deny warnings
+	@RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
+	@cargo xtask layers
+	@$(TOOLS)/bin/cargo-deny --log-level error --offline check bans licenses sources
+
+.PHONY: alone
+alone: setup ## Build every crate alone, as its dependents would
+	@for crate in crates/*/; do echo "cargo check in $$crate"; (cd "$$crate" && cargo check --locked --quiet); done
+
+.PHONY: advisories
+advisories: setup $(TOOLS)/bin/cargo-deny ## Check dependencies against the advisory database (needs the network)
+	@$(TOOLS)/bin/cargo-deny check advisories
+
+.PHONY: generate
+generate: setup ## Make the generated files
+	@cargo xtask generate
+
+.PHONY: generated
+generated: setup # Fail if a generated file is not what would be made
+	@cargo xtask generate --check
+
+.PHONY: docs
+docs: setup $(TOOLS)/bin/mdbook ## Build the book into target/book
+	@$(TOOLS)/bin/mdbook build docs --dest-dir $(abspath target/book)
+
+.PHONY: clean
+clean: ## Remove what was built here; planes and their binaries stay (capstead down --purge, ~/.cache/capstead)
+	@cargo clean
+
+$(TOOLS)/bin/cargo-deny:
+	@echo "building cargo-deny $(CARGO_DENY) (once, some minutes)"
+	@CARGO_TARGET_DIR=$(abspath target/tools-build) cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)
+
+$(TOOLS)/bin/cargo-fuzz:
+	@CARGO_TARGET_DIR=$(abspath target/tools-build) cargo install --quiet --locked --root $(TOOLS) cargo-fuzz@$(CARGO_FUZZ)
+
+$(TOOLS)/bin/mdbook:
+	@CARGO_TARGET_DIR=$(abspath target/tools-build) cargo install --quiet --locked --root $(TOOLS) mdbook@$(MDBOOK)
