@@ -53,7 +53,7 @@ fuzz: setup $(TOOLS)/bin/cargo-fuzz ## Fuzz every parser of outside text, SECOND
 
 .PHONY: bench
 bench: fetch ## Time `capstead up`, and any PEER='command' that starts the same parts beside it
-	@PEER="$${PEER:-}" cargo bench --locked --package capstead --bench up
+	@PEER="$${PEER:-}" cargo bench --locked --profile dev --package capstead --bench up
 
 .PHONY: lint
 lint: setup $(TOOLS)/bin/cargo-deny ## Format, clippy, rustdoc, layers, licences and sources
