@@ -21,21 +21,8 @@ const COMPONENTS: [(&str, &str); 6] = [
     ("cluster-api/capi-control-plane-kubeadm.yaml", include_str!("../components/cluster-api/capi-control-plane-kubeadm.yaml")),
 ];
 
-/// Names a built-in file of objects: `series` and `name` as under `deploy/plane/`.
-macro_rules! objects {
-    ($($file:literal),+ $(,)?) => {
-        [$(($file, include_str!(concat!("../../../deploy/plane/", $file)))),+]
-    };
-}
-
-const OBJECTS: [(&str, &str); 6] = objects![
-    "cluster-api-1.14/capi-core.yaml",
-    "cluster-api-1.14/capi-bootstrap-kubeadm.yaml",
-    "cluster-api-1.14/capi-control-plane-kubeadm.yaml",
-    "cluster-api-1.13/capi-core.yaml",
-    "cluster-api-1.13/capi-bootstrap-kubeadm.yaml",
-    "cluster-api-1.13/capi-control-plane-kubeadm.yaml",
-];
+/// Files under `deploy/plane/`, packed by build.rs.
+const OBJECTS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/objects.rs"));
 
 macro_rules! modules {
     ($($name:literal),+ $(,)?) => {
@@ -53,10 +40,10 @@ pub fn modules() -> Vec<GoModules> {
     modules!["etcd-3.6", "kubernetes-1.36", "cluster-api-1.14", "cluster-api-1.13"]
 }
 
-/// A built-in file of objects.
+/// A built-in file of objects, gzipped.
 #[must_use]
-pub fn objects(name: &str) -> Option<&'static str> {
-    OBJECTS.iter().find(|(file, _)| *file == name).map(|(_, text)| *text)
+pub fn packed_objects(name: &str) -> Option<&'static [u8]> {
+    OBJECTS.iter().find(|(file, _)| *file == name).map(|(_, packed)| *packed)
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,11 @@
 //! Installing a component's objects: run as a process of its own, so that the supervisor stays small.
 
+use std::borrow::Cow;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flate2::read::GzDecoder;
 use sha2::Digest;
 use sha2::Sha256;
 
@@ -84,7 +87,7 @@ pub enum InstallError {
 /// They cannot be read.
 pub fn digest(plane: &Plane, component: &Component, pki: &Pki) -> Result<String, InstallError> {
     let mut digest = Sha256::new();
-    digest.update(text(component)?);
+    digest.update(kept(component)?);
     digest.update(format!("{:?} {:?}", webhook_port(plane, component), component.provider));
     digest.update(&component.binary.version);
     digest.update(pki.read(Authority::Cluster)?);
@@ -121,14 +124,25 @@ pub async fn install(layout: &Layout, component: &str, part: Part) -> Result<(),
     Ok(api::mark_installed(&client, &component.name, part.name(), &digest(&plane, component, &pki)?).await?)
 }
 
-fn text(component: &Component) -> Result<String, InstallError> {
+/// A component's objects as they are kept: gzipped if they are built in.
+fn kept(component: &Component) -> Result<Cow<'static, [u8]>, InstallError> {
     match &component.objects {
-        None => Ok(String::new()),
-        Some(file) => match builtin::objects(file) {
-            Some(text) => Ok(text.to_owned()),
-            None => std::fs::read_to_string(file).map_err(|source| InstallError::Read { path: file.into(), source }),
+        None => Ok(Cow::Owned(Vec::new())),
+        Some(file) => match builtin::packed_objects(file) {
+            Some(packed) => Ok(Cow::Borrowed(packed)),
+            None => Ok(Cow::Owned(std::fs::read(file).map_err(|source| InstallError::Read { path: file.into(), source })?)),
         },
     }
+}
+
+fn text(component: &Component) -> Result<String, InstallError> {
+    let kept = kept(component)?;
+    let mut text = String::new();
+    let read = match kept {
+        Cow::Borrowed(packed) => GzDecoder::new(packed).read_to_string(&mut text),
+        Cow::Owned(plain) => (&plain[..]).read_to_string(&mut text),
+    };
+    read.map(|_| text).map_err(|source| InstallError::Read { path: component.objects.clone().unwrap_or_default().into(), source })
 }
 
 fn webhook_port(plane: &Plane, component: &Component) -> Option<u16> {

@@ -1,0 +1,35 @@
+//! Packs the objects of the built-in components: megabytes of YAML of which a running supervisor needs nothing but their digest.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let objects = Path::new("../../deploy/plane");
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    println!("cargo::rerun-if-changed={}", objects.display());
+    let mut table = String::from("&[\n");
+    for set in sorted(objects)? {
+        for file in sorted(&set)? {
+            println!("cargo::rerun-if-changed={}", file.display());
+            let name = file.strip_prefix(objects)?.to_string_lossy().into_owned();
+            let packed = out.join(name.replace('/', "-") + ".gz");
+            let mut encoder = GzEncoder::new(std::fs::File::create(&packed)?, Compression::best());
+            encoder.write_all(&std::fs::read(&file)?)?;
+            encoder.finish()?;
+            table += &format!("    ({name:?}, include_bytes!({packed:?})),\n");
+        }
+    }
+    std::fs::write(out.join("objects.rs"), table + "]")?;
+    Ok(())
+}
+
+fn sorted(dir: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
+    paths.sort();
+    Ok(paths)
+}
