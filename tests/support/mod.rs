@@ -1,0 +1,37 @@
+//! What the journeys share: the real `capstead`, planes that never outlive their test, and a look at the kernel that does not go through `capstead`.
+
+#![allow(dead_code, reason = "no journey uses all of it")]
+
+mod command;
+pub mod kernel;
+mod plane;
+
+use std::time::Duration;
+use std::time::Instant;
+
+pub use command::Capstead;
+pub use command::Ran;
+pub use plane::TestPlane;
+
+/// What any awaited condition may take on a loaded machine.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+
+/// Between two looks at a condition, so that waiting does not slow what is waited for.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Looks until there is a value; `look` says in its error what it sees instead.
+pub fn until<T>(what: &str, look: impl FnMut() -> Result<T, String>) -> T {
+    within(DEADLINE, what, look)
+}
+
+/// The same, for no longer than this.
+pub fn within<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let start = Instant::now();
+    loop {
+        match look() {
+            Ok(value) => return value,
+            Err(seen) if start.elapsed() > deadline => panic!("not within {deadline:?}: {what}; last seen: {seen}"),
+            Err(_) => std::thread::sleep(PAUSE),
+        }
+    }
+}
