@@ -35,7 +35,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Fetch(args) => done(runtime()?.block_on(tools::fetch(&config, &args))),
         Command::Template(args) => done(template::run(args)),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "capstead", &mut std::io::stdout());
+            clap_complete::generate(shell, &mut for_people(), "capstead", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
         Command::Man { dir } => {
@@ -46,6 +46,13 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// One thread is enough, and keeps the supervisor small.
+/// The command line without what is hidden, which completion scripts would offer.
+fn for_people() -> clap::Command {
+    let all = Cli::command();
+    let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    clap::Command::new("capstead").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true).subcommands(shown)
+}
+
 fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")
 }

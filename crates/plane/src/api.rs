@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -139,12 +140,11 @@ pub async fn apply(client: &Client, objects: &[Value]) -> Result<(), ApiError> {
         rest = later;
         for object in batch {
             let gvk = kind_of(object);
-            let key = format!("{}/{}", gvk.api_version(), gvk.kind);
-            if !kinds.contains_key(&key) {
+            if let Entry::Vacant(place) = kinds.entry(format!("{}/{}", gvk.api_version(), gvk.kind)) {
                 let found = kube::discovery::pinned_kind(client, &gvk).await;
                 let (resource, capabilities) =
-                    found.map_err(|source| ApiError::Request { what: format!("find the kind {key}"), source: source.into() })?;
-                kinds.insert(key, (resource, capabilities.scope));
+                    found.map_err(|source| ApiError::Request { what: format!("find the kind {}", place.key()), source: source.into() })?;
+                place.insert((resource, capabilities.scope));
             }
         }
         let mut calls = Vec::with_capacity(batch.len());

@@ -20,6 +20,7 @@ use crate::layout::failed;
 use crate::layout::private_dir;
 use crate::layout::try_lock;
 use crate::process;
+use crate::process::Held;
 use crate::status::ComponentStatus;
 use crate::status::State;
 use crate::supervisor::SupervisorError;
@@ -29,6 +30,8 @@ use crate::supervisor::supervise;
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a supervisor may take to begin.
 const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process without a supervisor may take to end when asked.
+const GRACE: Duration = Duration::from_secs(15);
 /// How long taking a plane down may take.
 const DOWN_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -99,6 +102,8 @@ fn failing(components: &[ComponentStatus]) -> String {
 /// # Errors
 /// It is up with other options, or cannot be made.
 pub fn prepare(layout: &Layout, options: Options) -> Result<Plane, OperateError> {
+    // Options that do not fit together leave no folder behind.
+    options.components()?;
     private_dir(layout.dir())?;
     // Whoever holds the lock is the supervisor, or another `up` at this very place.
     match try_lock(&layout.supervisor_lock())? {
@@ -187,17 +192,18 @@ pub async fn wait_ready(layout: &Layout, plane: &Plane, patience: Duration, mut 
 /// # Errors
 /// It cannot be read, or does not go down.
 pub async fn down(layout: &Layout, cache: &Path) -> Result<(), OperateError> {
-    let plane = Plane::load(layout)?;
+    if !layout.plane_file().exists() {
+        return Err(PlaneError::NotFound(layout.name().into()).into());
+    }
     let deadline = tokio::time::Instant::now() + DOWN_PATIENCE;
     while tokio::time::Instant::now() < deadline {
         match try_lock(&layout.supervisor_lock())? {
             // Nobody looks after it: do what a supervisor would.
-            Some(lock) if process::find(&plane.id).is_empty() => {
-                drop(lock);
-                return Ok(());
-            }
             Some(lock) => {
                 drop(lock);
+                if process::find(&Plane::load(layout)?.id).is_empty() {
+                    return Ok(());
+                }
                 // Nothing is installed on the way down.
                 let never = Box::new(|_: &str, _: Part| Command::new("false"));
                 match supervise(layout, cache, false, never).await {
@@ -205,11 +211,23 @@ pub async fn down(layout: &Layout, cache: &Path) -> Result<(), OperateError> {
                     done => done?,
                 }
             }
+            // It knows the plane, even if the file has become unreadable since.
             None => signal_supervisor(layout)?,
         }
         tokio::time::sleep(LOOK).await;
     }
-    Err(OperateError::Stuck { name: plane.name })
+    Err(OperateError::Stuck { name: layout.name().into() })
+}
+
+/// Removes every file of a plane. What still runs, as of a plane whose file is damaged, is ended first.
+///
+/// # Errors
+/// A process cannot be ended, or a file not removed.
+pub async fn purge(layout: &Layout) -> Result<(), OperateError> {
+    let mut strays: Vec<Held> = process::find_in(layout.dir()).iter().filter_map(Held::adopt).collect();
+    let ended = futures::future::try_join_all(strays.iter_mut().map(|stray| stray.stop(GRACE))).await;
+    ended.map_err(|source| OperateError::System { what: "end what still runs", source })?;
+    Ok(layout.purge()?)
 }
 
 fn signal_supervisor(layout: &Layout) -> Result<(), OperateError> {

@@ -125,6 +125,36 @@ pub enum PlaneError {
     Ports(#[from] NoFreePort),
 }
 
+impl Options {
+    /// The components that are asked for, each after those it needs.
+    ///
+    /// # Errors
+    /// The options do not fit together, or a component's file cannot be used.
+    pub fn components(&self) -> Result<Vec<Component>, PlaneError> {
+        let mut all = builtin::components(self.capi_version.as_deref())?;
+        for path in &self.components {
+            all.push(Component::load(path)?);
+        }
+        for name in &self.without {
+            if !all.iter().any(|component| component.name == *name) {
+                let known = all.into_iter().map(|component| component.name).collect();
+                return Err(PlaneError::NoSuchComponent { name: name.clone(), known });
+            }
+        }
+        all.retain(|component| !self.without.contains(&component.name));
+        let mut names = BTreeSet::new();
+        if let Some(twice) = all.iter().find(|component| !names.insert(component.name.clone())) {
+            return Err(PlaneError::Twice(twice.name.clone()));
+        }
+        for component in &all {
+            if let Some(needs) = component.needs().find(|name| !names.contains(*name)) {
+                return Err(PlaneError::Needs { component: component.name.clone(), needs: needs.to_owned() });
+            }
+        }
+        in_order(all)
+    }
+}
+
 impl Plane {
     /// Reads a plane.
     ///
@@ -157,7 +187,7 @@ impl Plane {
             Err(PlaneError::NotFound(_)) => None,
             Err(error) => return Err(error),
         };
-        let components = components(&options)?;
+        let components = options.components()?;
         let ports = assign(layout, &components, before.as_ref().map(|plane| &plane.ports))?;
         let id = before.map_or_else(|| uuid::Uuid::new_v4().to_string(), |plane| plane.id);
         let plane = Self { format: FORMAT, id, name: layout.name().into(), options, components, ports };
@@ -184,31 +214,6 @@ impl Plane {
     pub fn server(&self) -> Option<String> {
         self.port("kube-apiserver", "api").map(|port| format!("https://127.0.0.1:{port}"))
     }
-}
-
-/// The components that `options` ask for, each after those it needs.
-fn components(options: &Options) -> Result<Vec<Component>, PlaneError> {
-    let mut all = builtin::components(options.capi_version.as_deref())?;
-    for path in &options.components {
-        all.push(Component::load(path)?);
-    }
-    for name in &options.without {
-        if !all.iter().any(|component| component.name == *name) {
-            let known = all.into_iter().map(|component| component.name).collect();
-            return Err(PlaneError::NoSuchComponent { name: name.clone(), known });
-        }
-    }
-    all.retain(|component| !options.without.contains(&component.name));
-    let mut names = BTreeSet::new();
-    if let Some(twice) = all.iter().find(|component| !names.insert(component.name.clone())) {
-        return Err(PlaneError::Twice(twice.name.clone()));
-    }
-    for component in &all {
-        if let Some(needs) = component.needs().find(|name| !names.contains(*name)) {
-            return Err(PlaneError::Needs { component: component.name.clone(), needs: needs.to_owned() });
-        }
-    }
-    in_order(all)
 }
 
 fn in_order(mut left: Vec<Component>) -> Result<Vec<Component>, PlaneError> {

@@ -63,10 +63,20 @@ pub struct Found {
 /// Living processes of this plane, by process id. Zombies are not living.
 #[must_use]
 pub fn find(plane: &str) -> Vec<Found> {
+    find_by(|found| found.mark.plane == plane)
+}
+
+/// Living processes of any plane that work in this folder or below.
+#[must_use]
+pub fn find_in(dir: &Path) -> Vec<Found> {
+    find_by(|found| fs::read_link(format!("/proc/{}/cwd", found.pid)).is_ok_and(|cwd| cwd.starts_with(dir)))
+}
+
+fn find_by(wanted: impl Fn(&Found) -> bool) -> Vec<Found> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let found = pids.filter_map(|pid| Some(Found { pid, mark: Mark::read(pid).filter(|mark| mark.plane == plane)? }));
-    let mut found: Vec<Found> = found.filter(|found| alive(found.pid)).collect();
+    let found = pids.filter_map(|pid| Some(Found { pid, mark: Mark::read(pid)? }));
+    let mut found: Vec<Found> = found.filter(|found| wanted(found) && alive(found.pid)).collect();
     found.sort_by_key(|found| found.pid);
     found
 }
@@ -135,7 +145,14 @@ pub fn launch(launch: &Launch, lock: &Path) -> Result<Held, LaunchError> {
     let log = crate::layout::append_private(&launch.log)?;
     let err = log.try_clone().map_err(crate::layout::failed("open", &launch.log))?;
     let mut command = Command::new(&launch.program);
-    command.arg0(&launch.mark.component).args(&launch.args).current_dir(&launch.dir).stdin(Stdio::from(lock_file)).stdout(log).stderr(err).env_clear();
+    command
+        .arg0(&launch.mark.component)
+        .args(&launch.args)
+        .current_dir(&launch.dir)
+        .stdin(Stdio::from(lock_file))
+        .stdout(log)
+        .stderr(err)
+        .env_clear();
     for name in ["PATH", "HOME", "LANG", "TZ", "TMPDIR"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);

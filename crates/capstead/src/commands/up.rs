@@ -109,14 +109,14 @@ fn ready_message(plane: &Plane, status: &capstead_plane::Status, detach: bool) -
 pub async fn down(config: &Config, args: &Down) -> anyhow::Result<()> {
     let layout = layout(config, &args.which)?;
     let cache = config.cache_dir(args.which.cache_dir.as_ref())?;
-    let known = layout.plane_file().exists();
+    let known = layout.dir().exists();
     match operate::down(&layout, &cache).await {
-        // Purging is also the way out of a damaged plane.
+        // Purging is also the way out of a plane that is damaged or was never finished.
         Err(error) if args.purge && known => eprintln!("warning: {error}"),
         done => done?,
     }
     if args.purge {
-        layout.purge()?;
+        operate::purge(&layout).await?;
     }
     let kept = if args.purge { "every file of it is removed" } else { "its objects are kept" };
     output::line(&format!("The plane {:?} is down; {kept}.", layout.name()))
