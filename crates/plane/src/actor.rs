@@ -299,7 +299,7 @@ impl Actor {
             (true, None) if plan.steps.contains(&Step::InstallObjects) => State::Installing,
             (true, None) => State::Waiting,
         };
-        let waits = || plan.waits.iter().map(|wait| format!("waits for {}: {}", wait.on, wait.why)).collect::<Vec<_>>().join("; ");
+        let waits = || plan.waits.iter().map(|wait| format!("{} {}", wait.on, wait.why)).collect::<Vec<_>>().join("; ");
         let message = match failing {
             Some(finding) => {
                 [finding.message.as_str(), &self.memory.last_end].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")

@@ -151,7 +151,7 @@ fn stop(seen: &Observed, processes: &[Process]) -> Plan<Step> {
     if seen.dependents.is_empty() {
         processes.iter().fold(plan, |plan, process| plan.then(Step::Stop(process.pid)))
     } else {
-        seen.dependents.iter().fold(plan, |plan, name| plan.waiting(name, "it still runs and needs this component"))
+        seen.dependents.iter().fold(plan, |plan, name| plan.waiting(name, "still runs and needs it"))
     }
 }
 
@@ -174,32 +174,30 @@ fn start(wish: &Wish, seen: &Observed, now: Timestamp) -> Plan<Step> {
         plan = plan.finding(finding("Failing", Truth::True, "CrashLoop", message));
     }
     if !seen.unready.is_empty() {
-        return seen.unready.iter().fold(plan, |plan, name| plan.waiting(name, "it must be ready first"));
+        return seen.unready.iter().fold(plan, |plan, name| plan.waiting(name, "must be ready first"));
     }
     if let Some(Taken { port, by }) = &seen.taken {
         let message =
             format!("port {port} is taken by {by}; stop that process, or take the plane down and up again, which picks another port");
         return plan
-            .waiting(format!("port {port}"), format!("taken by {by}"))
+            .waiting(format!("port {port}"), format!("is taken by {by}"))
             .finding(finding("Failing", Truth::True, "PortTaken", message))
             .look_at(after(now, Duration::from_secs(1)));
     }
     if let Some(at) = seen.exits.last.map(|last| after(last, backoff(seen.exits.failures))).filter(|at| *at > now) {
-        return plan.waiting("time", "its process ended; the next start is delayed").look_at(at);
+        return plan.waiting("its next start", "is put off, since it ended soon after the last").look_at(at);
     }
     if wish.objects {
         match seen.objects {
             Installed::Yes => (),
             Installed::No => plan = plan.then(Step::InstallObjects),
             Installed::Unknown => {
-                return plan
-                    .waiting("the API server", "whether the objects are there cannot be told")
-                    .look_at(after(now, STARTING_INTERVAL));
+                return plan.waiting("the API server", "cannot tell whether its objects are there").look_at(after(now, STARTING_INTERVAL));
             }
         }
     }
     if !seen.without_objects.is_empty() {
-        return seen.without_objects.iter().fold(plan, |plan, name| plan.waiting(name, "its objects must be there first"));
+        return seen.without_objects.iter().fold(plan, |plan, name| plan.waiting(name, "must have its objects installed first"));
     }
     plan.then(Step::Start)
 }
@@ -223,14 +221,14 @@ fn keep(wish: &Wish, seen: &Observed, process: &Process, now: Timestamp) -> Plan
         return plan.then(Step::InstallObjects);
     }
     if !process.ready {
-        return plan.waiting("readiness", "the process runs but does not say that it is ready").look_at(after(now, STARTING_INTERVAL));
+        return plan.waiting("its process", "does not say yet that it is ready").look_at(after(now, STARTING_INTERVAL));
     }
     if wish.webhooks {
         match seen.webhooks {
             Installed::Yes => (),
             Installed::No => return plan.then(Step::InstallWebhooks),
             Installed::Unknown => {
-                return plan.waiting("the API server", "whether the webhooks are there cannot be told").look_at(after(now, READY_INTERVAL));
+                return plan.waiting("the API server", "cannot tell whether its webhooks are there").look_at(after(now, READY_INTERVAL));
             }
         }
     }

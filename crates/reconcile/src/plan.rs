@@ -75,12 +75,12 @@ impl<S> Plan<S> {
     }
 }
 
-/// Something the plan waits for, and why, in words for a person.
+/// Something the plan waits for, and why, in words for a person: the two read as one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// What must change: a component, an object, a time.
+    /// What must change: a component, an object, a time ("the API server").
     pub on: String,
-    /// Why nothing can be done before.
+    /// Why nothing can be done before ("has no endpoint yet").
     pub why: String,
 }
 

@@ -92,8 +92,8 @@ fn what_is_done_in_each_situation() {
 fn a_plan_that_does_nothing_says_why_unless_all_is_well() {
     let waits = |seen: &Observed| Lifecycle::plan(&wish(), seen, NOW).waits;
     assert_eq!(waits(&Observed { unready: vec!["etcd".into()], ..idle() })[0].on, "etcd");
-    assert_eq!(waits(&Observed { exits: Exits { failures: 3, last: Some(NOW) }, ..idle() })[0].on, "time");
-    assert_eq!(waits(&running(Process { ready: false, ..process(5) }))[0].on, "readiness");
+    assert_eq!(waits(&Observed { exits: Exits { failures: 3, last: Some(NOW) }, ..idle() })[0].on, "its next start");
+    assert_eq!(waits(&running(Process { ready: false, ..process(5) }))[0].on, "its process");
     assert!(Lifecycle::plan(&wish(), &running(process(5)), NOW).is_settled());
 }
 
