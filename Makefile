@@ -8,8 +8,8 @@ CAPSTEAD := target/debug/capstead
 TOOLS := target/tools
 # Tools are pinned: what CI runs today it runs tomorrow.
 CARGO_DENY := 0.20.2
-CARGO_FUZZ := 0.13.1
-MDBOOK := 0.5.2
+CARGO_FUZZ := 0.13.2
+MDBOOK := 0.5.4
 
 .PHONY: help
 help: ## List the targets

@@ -34,7 +34,11 @@ fn main() -> Outcome<()> {
         }
     }
     let own = median(own);
-    println!("\ncapstead up: median {:.2} s of {TURNS}; supervisor at most {:.1} MB", own.as_secs_f64(), megabytes(memory.into_iter().max()));
+    println!(
+        "\ncapstead up: median {:.2} s of {TURNS}; supervisor at most {:.1} MB",
+        own.as_secs_f64(),
+        megabytes(memory.into_iter().max())
+    );
     if !others.is_empty() {
         let other = median(others);
         println!("peer:        median {:.2} s of {TURNS}", other.as_secs_f64());
@@ -65,7 +69,13 @@ fn capstead(dir: &Path) -> Outcome<(Duration, u64)> {
 fn run_peer(command: &str) -> Outcome<Duration> {
     let mark = std::process::id().to_string();
     let start = Instant::now();
-    let status = Command::new("sh").args(["-c", command]).env(MARK, &mark).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).status()?;
+    let status = Command::new("sh")
+        .args(["-c", command])
+        .env(MARK, &mark)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        .status()?;
     let took = start.elapsed();
     end(&mark)?;
     if status.success() { Ok(took) } else { Err(format!("the peer failed: {command}").into()) }
@@ -76,7 +86,9 @@ fn end(mark: &str) -> Outcome<()> {
     let entry = format!("{MARK}={mark}");
     let deadline = Instant::now() + Duration::from_secs(60);
     while Instant::now() < deadline {
-        let carries = |pid: &u32| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| environ.split(|b| *b == 0).any(|e| e == entry.as_bytes()));
+        let carries = |pid: &u32| {
+            std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| environ.split(|b| *b == 0).any(|e| e == entry.as_bytes()))
+        };
         let pids = std::fs::read_dir("/proc")?.filter_map(Result::ok).filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         let left: Vec<u32> = pids.filter(carries).collect();
         if left.is_empty() {

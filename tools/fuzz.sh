@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for a while. Usage: fuzz.sh CARGO-FUZZ SECONDS
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo_fuzz=$1 seconds=$2
+rustup toolchain list | grep -q ^nightly || {
+    echo "missing: a nightly Rust, which fuzzing needs: run: rustup toolchain install nightly" >&2
+    exit 1
+}
+passed=0 failed=0
+for target in fuzz/targets/*.rs; do
+    name=$(basename "$target" .rs)
+    echo "fuzzing $name for $seconds s"
+    if RUSTUP_TOOLCHAIN=nightly "$cargo_fuzz" fuzz run --target-dir target/fuzz "$name" -- -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=20; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
