@@ -13,7 +13,7 @@ run status --name "$name"
 run kubectl --name "$name" apply -f "$here/cluster.yaml"
 step "capstead kubectl --name $name -n demo wait cluster/demo --for=jsonpath={.status.initialization.infrastructureProvisioned}=true"
 "$capstead" kubectl --name "$name" -n demo wait cluster/demo --timeout=60s '--for=jsonpath={.status.initialization.infrastructureProvisioned}=true'
-step "capstead kubectl --name $name -n demo get cluster demo -o custom-columns=..."
+step "capstead kubectl --name $name -n demo get cluster demo -o go-template=..."
 "$capstead" kubectl --name "$name" -n demo get cluster demo -o go-template='{{range .status.conditions}}{{printf "%-28s %-8s %-24s %s\n" .type .status .reason .message}}{{end}}'
 
 cat <<END

@@ -1,22 +1,21 @@
 //! One task for each component: observes it, plans by [`Lifecycle`], applies, and tells the others. It decides nothing itself.
 
+mod effects;
+mod observe;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use capstead_artifact::FetchOptions;
 use capstead_artifact::Fetched;
-use capstead_artifact::NoProgress;
 use capstead_artifact::Origin;
 use capstead_artifact::Store;
 use capstead_reconcile::Backoff;
-use capstead_reconcile::Effects;
 use capstead_reconcile::Ended;
 use capstead_reconcile::Look;
-use capstead_reconcile::Outcome;
 use capstead_reconcile::Plan;
 use capstead_reconcile::Reconciler;
 use capstead_reconcile::Report;
@@ -32,41 +31,24 @@ use crate::board::Told;
 use crate::command;
 use crate::component::Authority;
 use crate::component::Component;
-use crate::component::Usage;
-use crate::install;
 use crate::install::Part;
-use crate::kubeconfig;
 use crate::layout::Layout;
-use crate::layout::private_dir;
-use crate::layout::write_private;
 use crate::lifecycle::Exits;
 use crate::lifecycle::Installed;
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::Observed;
-use crate::lifecycle::Process;
 use crate::lifecycle::Step;
 use crate::lifecycle::Wish;
-use crate::pki;
 use crate::pki::Pki;
-use crate::pki::Subject;
 use crate::plane::Plane;
-use crate::ports;
 use crate::process;
-use crate::process::Found;
 use crate::process::Held;
 use crate::status::State;
 
-/// A process that lived this long while ready had a good spell: earlier failures are forgotten.
-const GOOD_SPELL: Duration = Duration::from_secs(10);
-/// How long a process may take to end when asked.
-const GRACE: Duration = Duration::from_secs(15);
 /// Log lines shown of a component that keeps ending.
 const TAIL: usize = 12;
 /// A log is cut when it is larger, in bytes.
 const LOG_LIMIT: u64 = 64 * 1024 * 1024;
-/// The API server's name among components.
-const API_SERVER: &str = "kube-apiserver";
-
 /// What all components' tasks share and none changes.
 pub struct Context {
     /// The plane.
@@ -159,132 +141,6 @@ impl Actor {
         }
     }
 
-    async fn observe(&mut self) -> (bool, Observed) {
-        let board = self.view.borrow().clone();
-        let binary = self.memory.fetched.as_ref().is_some_and(|fetched| fetched.path.exists());
-        let files = self.files_fresh();
-        if binary && files {
-            self.memory.digest = self.launch().map(|launch| launch.mark.digest);
-        }
-        let processes = self.processes().await;
-        let idle = processes.is_empty();
-        let ready = |name: &String| board.components.get(name).is_some_and(|told| told.ready);
-        let needed = board.run;
-        let (objects, webhooks) = if needed { self.installed(&board).await } else { (Installed::Unknown, Installed::Unknown) };
-        let running = |name: &str| board.components.get(name).is_none_or(|told| told.running);
-        let dependents =
-            self.context.plane.components.iter().filter(|other| other.after.contains(&self.component.name) && running(&other.name));
-        let seen = Observed {
-            binary,
-            files,
-            taken: if idle && board.run {
-                ports::taken(self.context.plane.listeners(&self.component).map(|(_, port, all)| (port, all)))
-            } else {
-                None
-            },
-            processes,
-            exits: self.memory.exits.clone(),
-            objects,
-            webhooks,
-            without_objects: self
-                .component
-                .after_objects_of
-                .iter()
-                .filter(|name| !board.components.get(*name).is_some_and(|told| told.objects))
-                .cloned()
-                .collect(),
-            unready: self.component.after.iter().filter(|name| !ready(name)).cloned().collect(),
-            dependents: dependents.map(|other| other.name.clone()).collect(),
-        };
-        (board.run, seen)
-    }
-
-    /// The component's processes. The one we hold is asked whether it is ready; others are looked for only when we hold none.
-    async fn processes(&mut self) -> Vec<Process> {
-        if let Some(held) = &mut self.memory.held {
-            // An end that nobody waited for yet.
-            if let Ok(ended) = tokio::time::timeout(Duration::ZERO, held.ended()).await {
-                let end = ended.map_or_else(|error| error.to_string(), |end| end.to_string());
-                self.ended(&end);
-            }
-        }
-        if let Some(held) = &self.memory.held {
-            let (pid, current) = (held.pid(), self.memory.digest.as_ref().is_none_or(|digest| *digest == held.mark().digest));
-            let ready = api::answers(&self.probe, &self.probe_path).await;
-            match (ready, self.memory.answered) {
-                (false, _) => self.memory.answered = None,
-                (true, None) => self.memory.answered = Some(Timestamp::now()),
-                (true, Some(since)) if Timestamp::now().duration_since(since).unsigned_abs() > GOOD_SPELL => {
-                    self.memory.exits = Exits::default()
-                }
-                (true, Some(_)) => (),
-            }
-            return vec![Process { pid, held: true, current, ready }];
-        }
-        let digest = &self.memory.digest;
-        self.found()
-            .into_iter()
-            .map(|found| Process { pid: found.pid, held: false, current: digest.as_ref() == Some(&found.mark.digest), ready: false })
-            .collect()
-    }
-
-    fn found(&self) -> Vec<Found> {
-        let mut found = process::find(&self.context.plane.id);
-        found.retain(|found| found.mark.component == self.component.name);
-        found
-    }
-
-    fn files_fresh(&self) -> bool {
-        let certs = self.context.layout.certs(&self.component.name);
-        let kubeconfig = self.context.layout.component_kubeconfig(&self.component.name);
-        let certificates =
-            self.component.certificates.iter().all(|certificate| pki::fresh(&certs.join(format!("{}.crt", certificate.name))));
-        certificates && (self.component.user.is_none() || pki::fresh(&kubeconfig) && self.kubeconfig_points_here())
-    }
-
-    /// Ports may have been chosen anew.
-    fn kubeconfig_points_here(&self) -> bool {
-        let text = fs::read_to_string(self.context.layout.component_kubeconfig(&self.component.name)).unwrap_or_default();
-        self.context.plane.server().is_some_and(|server| text.lines().any(|line| line.trim() == format!("server: {server}")))
-    }
-
-    fn launch(&self) -> Option<process::Launch> {
-        let fetched = self.memory.fetched.as_ref()?;
-        command::launch(&self.context.plane, &self.component, &self.context.layout, &self.context.pki, fetched).ok()
-    }
-
-    /// Whether objects and webhooks are there. Asked once for each process of the API server: only a new one may have lost them.
-    async fn installed(&mut self, board: &Board) -> (Installed, Installed) {
-        if self.component.objects.is_none() && self.component.provider.is_none() {
-            return (Installed::Yes, Installed::Yes);
-        }
-        let Some(server) = board.components.get(API_SERVER).filter(|told| told.answers) else {
-            return (Installed::Unknown, Installed::Unknown);
-        };
-        if self.memory.marks.as_ref().is_none_or(|(pid, _)| *pid != server.pid) {
-            self.memory.marks = match api::installed(&self.context.admin, &self.component.name).await {
-                Ok(marks) => Some((server.pid, marks)),
-                Err(_) => return (Installed::Unknown, Installed::Unknown),
-            };
-        }
-        let digest = self.digest_of_objects();
-        let marks = self.memory.marks.as_ref().map(|(_, marks)| marks);
-        let part = |part: Part| {
-            if digest.is_some() && marks.and_then(|marks| marks.get(part.name())) == digest { Installed::Yes } else { Installed::No }
-        };
-        (part(Part::Objects), part(Part::Webhooks))
-    }
-
-    /// Told once: objects do not change while a supervisor lives.
-    fn digest_of_objects(&self) -> Option<&String> {
-        let digest = || {
-            install::digest(&self.context.plane, &self.component, &self.context.pki)
-                .inspect_err(|error| tracing::error!("{}", chain(error)))
-                .ok()
-        };
-        self.digest_of_objects.get_or_init(digest).as_ref()
-    }
-
     fn tell(&self, wish: &Wish, seen: &Observed, plan: &Plan<Step>) {
         let failing = plan.findings.iter().find(|finding| finding.about == "Failing");
         let process = seen.processes.first();
@@ -372,132 +228,6 @@ impl Actor {
             let _ = fs::copy(&log, log.with_extension("1"));
             // The process appends, so it goes on at the new end.
             let _ = fs::OpenOptions::new().write(true).truncate(true).open(&log);
-        }
-    }
-
-    async fn fetch(&mut self) -> Outcome {
-        match self.context.store.fetch(&self.component.binary, &self.context.fetch, &NoProgress).await {
-            Ok(fetched) => {
-                self.memory.fetched = Some(fetched);
-                Outcome::Done
-            }
-            Err(error) => Outcome::transient(chain(&error)),
-        }
-    }
-
-    fn write(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let (layout, name) = (&self.context.layout, &self.component.name);
-        let certs = layout.certs(name);
-        private_dir(&certs)?;
-        private_dir(&layout.data(name))?;
-        for certificate in &self.component.certificates {
-            let path = certs.join(format!("{}.crt", certificate.name));
-            if pki::fresh(&path) {
-                continue;
-            }
-            let subject = Subject {
-                common_name: &certificate.common_name,
-                organization: None,
-                usages: &certificate.usages,
-                names: &certificate.names,
-            };
-            let pair = self.context.pki.issue(certificate.authority, &subject)?;
-            // The certificate is written last: with it there, the key is too.
-            write_private(&path.with_extension("key"), pair.key.as_bytes())?;
-            write_private(&path, pair.certificate.as_bytes())?;
-        }
-        if let (Some(user), Some(server)) = (&self.component.user, self.context.plane.server()) {
-            let subject = Subject { common_name: &user.name, organization: user.group.as_deref(), usages: &[Usage::Client], names: &[] };
-            let pair = self.context.pki.issue(Authority::Cluster, &subject)?;
-            let text = kubeconfig::render(name, &server, &self.context.pki.read(Authority::Cluster)?, &pair)?;
-            write_private(&layout.component_kubeconfig(name), text.as_bytes())?;
-        }
-        Ok(())
-    }
-
-    /// Runs the installer, a process of its own: what it takes to read megabytes of objects is given back when it ends.
-    async fn install(&mut self, part: Part) -> Outcome {
-        let mut command = tokio::process::Command::from((self.context.installer)(&self.component.name, part));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-        let output = match command.output().await {
-            Ok(output) => output,
-            Err(error) => return Outcome::transient(format!("the installer does not start: {error}")),
-        };
-        if !output.status.success() {
-            return Outcome::transient(String::from_utf8_lossy(&output.stderr).trim().to_owned());
-        }
-        // Its mark in the API tells.
-        self.memory.marks = None;
-        Outcome::Done
-    }
-
-    fn start(&mut self) -> Outcome {
-        let Some(launch) = self.launch() else { return Outcome::Gone };
-        match process::launch(&launch, &self.context.layout.component_lock(&self.component.name)) {
-            Ok(held) => {
-                tracing::info!(component = self.component.name, pid = held.pid(), "started");
-                self.memory.restarts += u32::from(self.memory.started);
-                self.memory.started = true;
-                self.memory.held = Some(held);
-                self.memory.digest = Some(launch.mark.digest);
-                Outcome::Done
-            }
-            Err(error) => Outcome::transient(chain(&error)),
-        }
-    }
-
-    fn adopt(&mut self, pid: u32) -> Outcome {
-        let found = self.found().into_iter().find(|found| found.pid == pid);
-        match found.as_ref().and_then(Held::adopt) {
-            Some(held) => {
-                tracing::info!(component = self.component.name, pid, "adopted");
-                self.memory.started = true;
-                self.memory.held = Some(held);
-                Outcome::Done
-            }
-            None => Outcome::Gone,
-        }
-    }
-
-    async fn stop(&mut self, pid: u32) -> Outcome {
-        let held = self.memory.held.take().filter(|held| held.pid() == pid);
-        let held = held.or_else(|| self.found().iter().find(|found| found.pid == pid).and_then(Held::adopt));
-        let Some(mut held) = held else { return Outcome::Gone };
-        match held.stop(GRACE).await {
-            Ok(end) => {
-                tracing::info!(component = self.component.name, pid, "stopped: {end}");
-                self.memory.answered = None;
-                Outcome::Done
-            }
-            Err(error) => Outcome::transient(error.to_string()),
-        }
-    }
-}
-
-impl Effects<Step> for Actor {
-    async fn apply(&mut self, step: &Step) -> Outcome {
-        let done = |result: Result<(), Box<dyn std::error::Error + Send + Sync>>| match result {
-            Ok(()) => Outcome::Done,
-            Err(error) => Outcome::transient(chain(error.as_ref())),
-        };
-        match step {
-            Step::Fetch => self.fetch().await,
-            Step::Write => done(self.write()),
-            Step::InstallObjects => self.install(Part::Objects).await,
-            Step::InstallWebhooks => self.install(Part::Webhooks).await,
-            Step::Start => self.start(),
-            Step::Adopt(pid) => self.adopt(*pid),
-            Step::Stop(pid) => self.stop(*pid).await,
-        }
-    }
-
-    fn deadline(&self, step: &Step) -> Duration {
-        match step {
-            // A cold build on a slow machine.
-            Step::Fetch => Duration::from_secs(2 * 3600),
-            Step::InstallObjects | Step::InstallWebhooks => Duration::from_secs(120),
-            Step::Stop(_) => GRACE * 2,
-            Step::Write | Step::Start | Step::Adopt(_) => Duration::from_secs(30),
         }
     }
 }
