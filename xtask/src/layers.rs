@@ -9,13 +9,8 @@ use anyhow::bail;
 use serde::Deserialize;
 
 /// Lowest first. Crates of one layer do not know one another.
-const LAYERS: [&[&str]; 5] = [
-    &["capstead-reconcile", "capstead-template", "capstead-artifact"],
-    &["capstead-capi"],
-    &["capstead-plane"],
-    &["capstead"],
-    &["xtask"],
-];
+const LAYERS: [&[&str]; 5] =
+    [&["capstead-reconcile", "capstead-template", "capstead-artifact"], &["capstead-capi"], &["capstead-plane"], &["capstead"], &["xtask"]];
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -40,7 +35,9 @@ pub fn check(root: &Path) -> anyhow::Result<()> {
     let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cannot read what cargo metadata says")?;
     let rank: BTreeMap<&str, usize> = LAYERS.iter().enumerate().flat_map(|(n, layer)| layer.iter().map(move |name| (*name, n))).collect();
     for package in &metadata.packages {
-        let own = rank.get(package.name.as_str()).with_context(|| format!("{} has no layer; give it one in xtask/src/layers.rs", package.name))?;
+        let own = rank
+            .get(package.name.as_str())
+            .with_context(|| format!("{} has no layer; give it one in xtask/src/layers.rs", package.name))?;
         // Tests may reach sideways, never the shipped code.
         for dependency in package.dependencies.iter().filter(|dependency| dependency.kind.as_deref() != Some("dev")) {
             if rank.get(dependency.name.as_str()).is_some_and(|other| other >= own) {

@@ -29,7 +29,11 @@ pub fn generate() -> anyhow::Result<Vec<Generated>> {
     let mut files = Vec::new();
     for version in builtin::cluster_api_versions()? {
         for component in builtin::components(Some(&version))?.iter().filter(|component| component.objects.is_some()) {
-            files.push(runtime.block_on(of(component, &kubectl)).with_context(|| format!("cannot make the objects of {} {version}", component.name))?);
+            files.push(
+                runtime
+                    .block_on(of(component, &kubectl))
+                    .with_context(|| format!("cannot make the objects of {} {version}", component.name))?,
+            );
         }
     }
     Ok(files)

@@ -20,7 +20,7 @@ const EXIT_CODES: &str = "Exit codes:
   4  there is no such plane
 
 Defaults can be set in the file $XDG_CONFIG_HOME/capstead/config.yaml (~/.config/capstead/config.yaml), in keys named like the flags
-(name, dataDir, cacheDir, source, binDir, capiVersion); the environment overrides the file, flags override both.";
+(name, dataDir, cacheDir, source, binDir, capiVersion, registryMirrors); the environment overrides the file, flags override both.";
 
 /// Kubernetes clusters on hardware you own or rent, through Cluster API.
 #[derive(Debug, Parser)]
@@ -41,6 +41,7 @@ pub enum Command {
   capstead up --name ci --ephemeral --detach   a second one beside it, fast rather than durable
   capstead up --detach --capi-version 1.13     with an older Cluster API
   capstead up --source path --bin-dir ./bin    from binaries at hand, fetching nothing
+  capstead up --detach                         again: what it was made with is kept; flags change it while it is down
   capstead up --component provider.yaml        with a further provider; `docs/reference/components` has the form")]
     Up(Up),
     /// Take a plane down; its objects are kept unless --purge is given
@@ -136,6 +137,9 @@ pub struct Binaries {
     /// A folder of binaries, looked at first
     #[arg(long, env = "CAPSTEAD_BIN_DIR", value_name = "D")]
     pub bin_dir: Option<PathBuf>,
+    /// Ask a registry through another address, as registry.k8s.io=http://127.0.0.1:5000; can be given several times
+    #[arg(long, env = "CAPSTEAD_REGISTRY_MIRRORS", value_delimiter = ',', value_name = "REGISTRY=ADDRESS")]
+    pub registry_mirror: Vec<String>,
     /// The Cluster API version, as v1.14.2 or 1.13 [default: the newest built in]
     #[arg(long, env = "CAPSTEAD_CAPI_VERSION", value_name = "V")]
     pub capi_version: Option<String>,
@@ -167,8 +171,8 @@ pub struct Up {
     #[arg(long, short)]
     pub detach: bool,
     /// Trade durability for speed: etcd does not wait for the disk
-    #[arg(long)]
-    pub ephemeral: bool,
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub ephemeral: Option<bool>,
     /// Leave out a component; can be given several times
     #[arg(long, value_name = "COMPONENT", value_delimiter = ',')]
     pub without: Vec<String>,

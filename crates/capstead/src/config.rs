@@ -21,6 +21,7 @@ pub struct Config {
     source: Option<Source>,
     bin_dir: Option<PathBuf>,
     capi_version: Option<String>,
+    registry_mirrors: Option<Vec<String>>,
 }
 
 impl Config {
@@ -60,14 +61,20 @@ impl Config {
     }
 
     /// Where binaries come from.
-    pub fn source(&self, binaries: &Binaries) -> Source {
+    pub fn source(&self, binaries: &Binaries) -> Option<Source> {
         let flag = binaries.source.map(|source| match source {
             SourceArg::Auto => Source::Auto,
             SourceArg::Path => Source::Path,
             SourceArg::Oci => Source::Oci,
             SourceArg::Go => Source::Go,
         });
-        flag.or(self.source).unwrap_or_default()
+        flag.or(self.source)
+    }
+
+    /// Registries asked through another address.
+    pub fn registry_mirrors(&self, binaries: &Binaries) -> Option<String> {
+        let flags = (!binaries.registry_mirror.is_empty()).then(|| binaries.registry_mirror.join(","));
+        flags.or_else(|| self.registry_mirrors.as_ref().map(|mirrors| mirrors.join(",")))
     }
 
     /// The folder of binaries, absolute: the supervisor has another working folder.

@@ -47,6 +47,8 @@ use crate::status::State;
 
 /// Log lines shown of a component that keeps ending.
 const TAIL: usize = 12;
+/// Characters shown of each.
+const WIDTH: usize = 200;
 /// A log is cut when it is larger, in bytes.
 const LOG_LIMIT: u64 = 64 * 1024 * 1024;
 /// What all components' tasks share and none changes.
@@ -175,8 +177,17 @@ impl Actor {
             restarts: self.memory.restarts,
             source: self.memory.fetched.as_ref().map(|fetched| origin(&fetched.source).to_owned()).unwrap_or_default(),
             message,
-            log: if crashed { process::log_tail(&self.context.layout.log(&self.component.name), TAIL) } else { Vec::new() },
+            log: if crashed { self.last_words() } else { Vec::new() },
         });
+    }
+
+    /// The end of its log, for people: long lines are cut.
+    fn last_words(&self) -> Vec<String> {
+        let cut = |line: String| match line.char_indices().nth(WIDTH) {
+            Some((at, _)) => format!("{}…", &line[..at]),
+            None => line,
+        };
+        process::log_tail(&self.context.layout.log(&self.component.name), TAIL).into_iter().map(cut).collect()
     }
 
     fn note(&mut self, report: &Report<Step>) {

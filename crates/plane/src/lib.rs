@@ -34,6 +34,7 @@ pub mod supervisor;
 
 pub use component::Component;
 pub use layout::Layout;
+pub use plane::Choices;
 pub use plane::Options;
 pub use plane::Plane;
 pub use plane::PlaneError;

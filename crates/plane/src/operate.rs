@@ -8,6 +8,7 @@ use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::Choices;
 use crate::Layout;
 use crate::Options;
 use crate::Plane;
@@ -97,13 +98,20 @@ fn failing(components: &[ComponentStatus]) -> String {
     components.iter().map(clause).collect()
 }
 
-/// Makes the plane, or finds it. A plane that is up must have been made with the same options.
+/// Makes the plane, or finds it. What is not chosen stays as the plane has it; a plane that is up cannot be changed.
 ///
 /// # Errors
 /// It is up with other options, or cannot be made.
-pub fn prepare(layout: &Layout, options: Options) -> Result<Plane, OperateError> {
+pub fn prepare(layout: &Layout, choices: Choices) -> Result<Plane, OperateError> {
+    let kept = match Plane::load(layout) {
+        Ok(plane) => plane.options,
+        Err(PlaneError::NotFound(_)) => Options::default(),
+        Err(error) => return Err(error.into()),
+    };
+    let options = choices.over(kept);
     // Options that do not fit together leave no folder behind.
     options.components()?;
+    options.fetch()?;
     private_dir(layout.dir())?;
     // Whoever holds the lock is the supervisor, or another `up` at this very place.
     match try_lock(&layout.supervisor_lock())? {
@@ -128,10 +136,8 @@ pub fn prepare(layout: &Layout, options: Options) -> Result<Plane, OperateError>
 /// # Errors
 /// It cannot be started, or ends at once.
 pub async fn start_supervisor(layout: &Layout, mut command: Command) -> Result<(), OperateError> {
-    match try_lock(&layout.supervisor_lock())? {
-        None => return Ok(()),
-        // Let go at once: the supervisor takes it. What an earlier one wrote would be taken for the new one's.
-        Some(_lock) => drop(std::fs::remove_file(layout.status_file())),
+    if try_lock(&layout.supervisor_lock())?.is_none() {
+        return Ok(());
     }
     let system = |what| move |source| OperateError::System { what, source };
     let log = append_private(&layout.supervisor_log())?;
@@ -139,7 +145,8 @@ pub async fn start_supervisor(layout: &Layout, mut command: Command) -> Result<(
     command.stdin(Stdio::null()).stdout(log).stderr(err).current_dir("/").process_group(0);
     let mut child = command.spawn().map_err(system("start the supervisor"))?;
     let deadline = tokio::time::Instant::now() + SUPERVISOR_PATIENCE;
-    while !layout.status_file().exists() {
+    // It has begun when the status is by it.
+    while Status::written(layout).and_then(|status| status.supervisor.pid) != Some(child.id()) {
         let ended = child.try_wait().map_err(system("watch the supervisor"))?;
         if ended.is_some() || tokio::time::Instant::now() > deadline {
             // Another `up` may have been faster.

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+use capstead_artifact::FetchOptions;
 use capstead_artifact::Source;
+use capstead_artifact::oci::ParseMirrorsError;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -42,6 +44,9 @@ pub struct Options {
     /// A folder of binaries, looked at first.
     #[serde(default)]
     pub bin_dir: Option<PathBuf>,
+    /// Registries asked through another address, as `registry.k8s.io=http://127.0.0.1:5000`, separated by commas.
+    #[serde(default)]
+    pub registry_mirrors: String,
     /// Components to leave out.
     #[serde(default)]
     pub without: Vec<String>,
@@ -111,6 +116,9 @@ pub enum PlaneError {
     /// Components need one another in a circle.
     #[error("{} need one another in a circle", .0.join(", "))]
     Circle(Vec<String>),
+    /// The mirrors are not in their form.
+    #[error("--registry-mirror")]
+    Mirrors(#[from] ParseMirrorsError),
     /// The built-in set has no such version.
     #[error(transparent)]
     Builtin(#[from] BuiltinError),
@@ -125,7 +133,50 @@ pub enum PlaneError {
     Ports(#[from] NoFreePort),
 }
 
+/// What a user asks for this time. What is not said stays as the plane has it.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct Choices {
+    pub capi_version: Option<String>,
+    pub ephemeral: Option<bool>,
+    pub source: Option<Source>,
+    pub bin_dir: Option<PathBuf>,
+    pub registry_mirrors: Option<String>,
+    pub without: Option<Vec<String>>,
+    pub components: Option<Vec<PathBuf>>,
+}
+
+impl Choices {
+    /// These choices over what a plane has.
+    #[must_use]
+    pub fn over(self, kept: Options) -> Options {
+        Options {
+            capi_version: self.capi_version.or(kept.capi_version),
+            ephemeral: self.ephemeral.unwrap_or(kept.ephemeral),
+            source: self.source.unwrap_or(kept.source),
+            bin_dir: self.bin_dir.or(kept.bin_dir),
+            registry_mirrors: self.registry_mirrors.unwrap_or(kept.registry_mirrors),
+            without: self.without.unwrap_or(kept.without),
+            components: self.components.unwrap_or(kept.components),
+        }
+    }
+}
+
 impl Options {
+    /// How binaries are fetched.
+    ///
+    /// # Errors
+    /// The mirrors are not in their form.
+    pub fn fetch(&self) -> Result<FetchOptions, PlaneError> {
+        Ok(FetchOptions {
+            source: self.source,
+            bin_dir: self.bin_dir.clone(),
+            modules: builtin::modules().into(),
+            mirrors: self.registry_mirrors.parse()?,
+            ..FetchOptions::default()
+        })
+    }
+
     /// The components that are asked for, each after those it needs.
     ///
     /// # Errors

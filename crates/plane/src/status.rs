@@ -147,7 +147,7 @@ impl Status {
     }
 
     /// What the supervisor wrote last; `None` if it is not readable, which only means that nothing is known yet.
-    fn written(layout: &Layout) -> Option<Self> {
+    pub(crate) fn written(layout: &Layout) -> Option<Self> {
         serde_json::from_slice(&fs::read(layout.status_file()).ok()?).ok()
     }
 

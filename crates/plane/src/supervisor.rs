@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use capstead_artifact::FetchOptions;
 use capstead_artifact::Store;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -22,7 +21,6 @@ use crate::api;
 use crate::board::Board;
 use crate::board::Place;
 use crate::board::Told;
-use crate::builtin;
 use crate::component::Authority;
 use crate::component::Usage;
 use crate::kubeconfig;
@@ -153,19 +151,8 @@ fn context(layout: &Layout, plane: Plane, cache: &Path, installer: Box<Installer
     let pki = Pki::open(layout.pki())?;
     let admin = administrator_client(layout, &plane, &pki)?;
     let store = Store::open(cache).map_err(|source| SupervisorError::Store(source.into()))?;
-    let fetch = fetch_options(&plane);
+    let fetch = plane.options.fetch()?;
     Ok(Context { plane, layout: layout.clone(), pki, store, fetch, admin, installer })
-}
-
-/// How a plane's binaries are fetched.
-#[must_use]
-pub fn fetch_options(plane: &Plane) -> FetchOptions {
-    FetchOptions {
-        source: plane.options.source,
-        bin_dir: plane.options.bin_dir.clone(),
-        modules: builtin::modules().into(),
-        ..FetchOptions::default()
-    }
 }
 
 /// A client of the plane's API server, as its administrator.

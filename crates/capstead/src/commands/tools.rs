@@ -8,9 +8,10 @@ use capstead_artifact::Artifact;
 use capstead_artifact::FetchOptions;
 use capstead_artifact::Fetched;
 use capstead_artifact::Store;
+use capstead_plane::Choices;
+use capstead_plane::Options;
 use capstead_plane::Plane;
 use capstead_plane::builtin;
-use capstead_plane::supervisor::fetch_options;
 use serde::Serialize;
 
 use super::layout;
@@ -49,12 +50,13 @@ pub async fn fetch(config: &Config, args: &Fetch) -> anyhow::Result<()> {
         anyhow::bail!("there is no binary {name:?}; there are {}", known.join(", "));
     }
     let wanted: Vec<Artifact> = all.into_iter().filter(|artifact| args.names.is_empty() || args.names.contains(&artifact.name)).collect();
-    let options = FetchOptions {
+    let choices = Choices {
         source: config.source(&args.binaries),
         bin_dir: config.bin_dir(&args.binaries)?,
-        modules: builtin::modules().into(),
-        ..FetchOptions::default()
+        registry_mirrors: config.registry_mirrors(&args.binaries),
+        ..Choices::default()
     };
+    let options = choices.over(Options::default()).fetch()?;
     let bars = Bars::new();
     let fetched = fetch_all(&config.cache_dir(args.cache_dir.as_ref())?, &wanted, &options, &bars).await?;
     bars.clear();
@@ -82,7 +84,7 @@ pub async fn exec(config: &Config, tool: &str, args: Kubectl) -> anyhow::Result<
     let artifact = all.iter().find(|artifact| artifact.name == tool).with_context(|| format!("{tool} is not built in"))?;
     let bars = Bars::new();
     let cache = config.cache_dir(args.which.cache_dir.as_ref())?;
-    let fetched = fetch_all(&cache, std::slice::from_ref(artifact), &fetch_options(&plane), &bars).await?;
+    let fetched = fetch_all(&cache, std::slice::from_ref(artifact), &plane.options.fetch()?, &bars).await?;
     bars.clear();
     let program = fetched.first().map(|fetched| &fetched.path).context("nothing was fetched")?;
     let mut command = std::process::Command::new(program);

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
+use capstead_plane::Choices;
 use capstead_plane::Layout;
-use capstead_plane::Options;
 use capstead_plane::Plane;
 use capstead_plane::install::Part;
 use capstead_plane::operate;
@@ -29,13 +29,14 @@ pub async fn up(config: &Config, args: Up) -> anyhow::Result<()> {
     let layout = layout(config, &args.which)?;
     let cache = config.cache_dir(args.which.cache_dir.as_ref())?;
     let absolute = |path: &std::path::PathBuf| std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()));
-    let options = Options {
+    let choices = Choices {
         capi_version: config.capi_version(&args.binaries),
         ephemeral: args.ephemeral,
         source: config.source(&args.binaries),
         bin_dir: config.bin_dir(&args.binaries)?,
-        without: args.without,
-        components: args.component.iter().map(absolute).collect::<anyhow::Result<_>>()?,
+        registry_mirrors: config.registry_mirrors(&args.binaries),
+        without: Some(args.without).filter(|without| !without.is_empty()),
+        components: Some(args.component.iter().map(absolute).collect::<anyhow::Result<Vec<_>>>()?).filter(|files| !files.is_empty()),
     };
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -46,7 +47,7 @@ pub async fn up(config: &Config, args: Up) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        done = bring_up(&layout, &cache, options, args.detach, Duration::from_secs(args.timeout)) => return done,
+        done = bring_up(&layout, &cache, choices, args.detach, Duration::from_secs(args.timeout)) => return done,
         () = asked_to_stop => (),
     }
     if args.detach {
@@ -56,12 +57,12 @@ pub async fn up(config: &Config, args: Up) -> anyhow::Result<()> {
     if layout.plane_file().exists() { Ok(operate::down(&layout, &cache).await?) } else { Ok(()) }
 }
 
-async fn bring_up(layout: &Layout, cache: &Path, options: Options, detach: bool, patience: Duration) -> anyhow::Result<()> {
-    let plane = operate::prepare(layout, options)?;
+async fn bring_up(layout: &Layout, cache: &Path, choices: Choices, detach: bool, patience: Duration) -> anyhow::Result<()> {
+    let plane = operate::prepare(layout, choices)?;
     let bars = Bars::new();
     // Here and not in the supervisor, so that progress and errors are seen.
     let artifacts: Vec<_> = plane.components.iter().map(|component| component.binary.clone()).collect();
-    tools::fetch_all(cache, &artifacts, &capstead_plane::supervisor::fetch_options(&plane), &bars).await?;
+    tools::fetch_all(cache, &artifacts, &plane.options.fetch()?, &bars).await?;
     bars.clear();
     operate::start_supervisor(layout, supervisor_command(layout, cache)?).await?;
     let status = operate::wait_ready(layout, &plane, patience, |status| bars.show(status)).await?;

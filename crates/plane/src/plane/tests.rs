@@ -72,3 +72,18 @@ fn files_that_cannot_be_used_are_told() {
     std::fs::write(layout.plane_file(), text.replace("\"format\": 1", "\"format\": 9")).expect("written");
     assert!(matches!(Plane::load(&layout), Err(PlaneError::Format { format: 9, .. })));
 }
+
+#[test]
+fn what_is_not_said_stays_as_the_plane_has_it() {
+    let kept = Options { ephemeral: true, capi_version: Some("1.13".into()), ..Options::default() };
+    assert_eq!(Choices::default().over(kept.clone()), kept);
+    let said = Choices { ephemeral: Some(false), without: Some(vec!["capi-core".into()]), ..Choices::default() };
+    assert_eq!(said.over(kept.clone()), Options { ephemeral: false, without: vec!["capi-core".into()], ..kept });
+}
+
+#[test]
+fn mirrors_are_checked() {
+    let fetch = |mirrors: &str| Options { registry_mirrors: mirrors.into(), ..Options::default() }.fetch();
+    assert!(fetch("registry.k8s.io=http://127.0.0.1:5000").is_ok());
+    assert!(matches!(fetch("nonsense"), Err(PlaneError::Mirrors(_))));
+}
