@@ -59,7 +59,7 @@ bench: fetch ## Time `capstead up`, and any PEER='command' that starts the same 
 lint: setup $(TOOLS)/bin/cargo-deny ## Format, clippy, rustdoc, layers, licences and sources
 	@cargo fmt --all --check
 	@cargo clippy --locked --workspace --all-targets -- --deny warnings
-	@RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
+	@RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --quiet
 	@cargo xtask layers
 	@$(TOOLS)/bin/cargo-deny --log-level error --offline check bans licenses sources
 

@@ -6,7 +6,7 @@
 //!
 //! - *observe* reads the world into one comparable value and decides nothing. It belongs to the caller.
 //! - [`Reconciler::plan`] is pure: from wish, observation and time it makes a [`Plan`], plain data that also says why it waits.
-//! - [`execute`] carries a plan out through the narrow [`Effects`] trait and decides nothing: what follows from each
+//! - [`execute()`] carries a plan out through the narrow [`Effects`] trait and decides nothing: what follows from each
 //!   [`Outcome`] is written once, in [`Pass`].
 //! - [`explore`](mod@explore) drives the *shipped* planner and the *shipped* [`Pass`] through every interleaving of a small model world
 //!   with crashes, lost replies and stale views, and shows the shortest history that breaks a promise.

@@ -43,7 +43,7 @@ impl Outcome {
 
 /// The execution of one plan: which step is next, and whether the pass is over.
 ///
-/// [`crate::execute`] and the explorer both drive this type, so what is explored is what is shipped.
+/// [`crate::execute()`] and the explorer both drive this type, so what is explored is what is shipped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pass<S> {
     /// In reverse, so that the next step is the last.
