@@ -65,6 +65,8 @@ pub struct Context {
     pub fetch: FetchOptions,
     /// A client of the API server, as administrator.
     pub admin: Client,
+    /// Processes of the plane ran when this supervisor began.
+    pub took_over: bool,
     /// The command that installs a part of a component.
     pub installer: Box<Installer>,
 }
@@ -113,7 +115,10 @@ impl Actor {
         let probe_path = url.path().to_owned();
         let server = format!("{}://{}", url.scheme_str().unwrap_or("http"), url.authority().map_or("", |authority| authority.as_str()));
         let probe = api::client(&server, &context.pki.read(Authority::Cluster)?, None)?;
-        let memory = Memory { restarts: crate::status::Status::restarts_before(&context.layout, &component.name), ..Memory::default() };
+        // Where processes still run, this supervisor takes over from another; else the plane begins anew.
+        let took_over = context.took_over;
+        let restarts = if took_over { crate::status::Status::restarts_before(&context.layout, &component.name) } else { 0 };
+        let memory = Memory { restarts, started: took_over, ..Memory::default() };
         let view = place.board.subscribe();
         Ok(Self { context, component, place, view, probe, probe_path, digest_of_objects: OnceLock::new(), memory })
     }

@@ -37,6 +37,7 @@ use crate::pki::PkiError;
 use crate::pki::Subject;
 use crate::plane::Plane;
 use crate::plane::PlaneError;
+use crate::process;
 use crate::status::Status;
 
 /// The administrator's group: it may do everything, whatever RBAC says.
@@ -152,7 +153,8 @@ fn context(layout: &Layout, plane: Plane, cache: &Path, installer: Box<Installer
     let admin = administrator_client(layout, &plane, &pki)?;
     let store = Store::open(cache).map_err(|source| SupervisorError::Store(source.into()))?;
     let fetch = plane.options.fetch()?;
-    Ok(Context { plane, layout: layout.clone(), pki, store, fetch, admin, installer })
+    let took_over = !process::find(&plane.id).is_empty();
+    Ok(Context { plane, layout: layout.clone(), pki, store, fetch, admin, took_over, installer })
 }
 
 /// A client of the plane's API server, as its administrator.
