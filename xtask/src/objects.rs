@@ -9,6 +9,7 @@ use anyhow::bail;
 use capstead_artifact::FetchOptions;
 use capstead_artifact::NoProgress;
 use capstead_artifact::Store;
+use capstead_artifact::default_cache_root;
 use capstead_artifact::go_module_dir;
 use capstead_plane::Component;
 use capstead_plane::builtin;
@@ -42,7 +43,7 @@ pub fn generate() -> anyhow::Result<Vec<Generated>> {
 async fn kubectl() -> anyhow::Result<PathBuf> {
     let tools = builtin::tools(None)?;
     let kubectl = tools.iter().find(|tool| tool.name == "kubectl").context("kubectl is built in")?;
-    let cache = std::env::var_os("CAPSTEAD_CACHE_DIR").map_or_else(capstead_plane::layout::default_cache, PathBuf::from);
+    let cache = default_cache_root().context("there is no home folder for the cache")?;
     let options = FetchOptions { modules: builtin::modules().into(), ..FetchOptions::default() };
     Ok(Store::open(&cache)?.fetch(kubectl, &options, &NoProgress).await?.path)
 }

@@ -56,7 +56,8 @@ impl Config {
 
     /// Where binaries are kept.
     pub fn cache_dir(&self, flag: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
-        let dir = flag.or(self.cache_dir.as_ref()).cloned().unwrap_or_else(capstead_plane::layout::default_cache);
+        let dir = flag.or(self.cache_dir.as_ref()).cloned().or_else(capstead_artifact::default_cache_root);
+        let dir = dir.context("there is no home folder for the cache; name one with --cache-dir")?;
         std::path::absolute(&dir).with_context(|| format!("cannot find {}", dir.display()))
     }
 

@@ -51,20 +51,9 @@ pub(crate) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) 
 /// The default root of all planes: `$XDG_STATE_HOME/capstead/planes`, else `~/.local/state/capstead/planes`.
 #[must_use]
 pub fn default_root() -> PathBuf {
-    xdg("XDG_STATE_HOME", ".local/state").join("capstead/planes")
-}
-
-/// The default cache: `$XDG_CACHE_HOME/capstead`, else `~/.cache/capstead`.
-#[must_use]
-pub fn default_cache() -> PathBuf {
-    xdg("XDG_CACHE_HOME", ".cache").join("capstead")
-}
-
-fn xdg(variable: &str, below_home: &str) -> PathBuf {
-    match std::env::var_os(variable).map(PathBuf::from) {
-        Some(path) if path.is_absolute() => path,
-        _ => std::env::home_dir().unwrap_or_else(|| PathBuf::from("/")).join(below_home),
-    }
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"));
+    state.unwrap_or_else(|| home().join(".local/state")).join("capstead/planes")
 }
 
 impl Layout {

@@ -252,6 +252,4 @@ fn finding(about: &str, truth: Truth, reason: &str, message: String) -> Finding 
 }
 
 #[cfg(test)]
-mod explored;
-#[cfg(test)]
 mod tests;

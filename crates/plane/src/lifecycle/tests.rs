@@ -1,3 +1,5 @@
+mod explored;
+
 use super::*;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;

@@ -8,7 +8,7 @@ use capstead_reconcile::explore::Limits;
 use capstead_reconcile::explore::World;
 use capstead_reconcile::explore::explore;
 
-use super::*;
+use super::super::*;
 
 /// A store, a server that needs it, a manager that needs the server and brings objects.
 const NAMES: [&str; 3] = ["store", "server", "manager"];
