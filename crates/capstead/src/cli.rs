@@ -107,7 +107,7 @@ pub enum Command {
         dir: PathBuf,
     },
     /// Look after a plane; `up` starts this
-    #[command(hide = true)]
+    #[command(hide = true, name = capstead_plane::status::SUPERVISE)]
     Supervise(Which),
     /// Install objects of a component; the supervisor runs this
     #[command(hide = true)]

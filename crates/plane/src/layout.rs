@@ -16,6 +16,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The folder of one plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,6 +228,20 @@ pub fn try_lock(path: &Path) -> Result<Option<fs::File>, LayoutError> {
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(source)) => Err(failed("lock", path)(source)),
     }
+}
+
+/// Takes the lock on a file, trying for half a second: commands that prepare a plane hold its lock for a moment.
+///
+/// # Errors
+/// As [`try_lock`].
+pub async fn lock_for_a_while(path: &Path) -> Result<Option<fs::File>, LayoutError> {
+    for _ in 0..25 {
+        if let Some(file) = try_lock(path)? {
+            return Ok(Some(file));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

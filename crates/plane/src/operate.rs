@@ -18,6 +18,7 @@ use crate::install::Part;
 use crate::layout::LayoutError;
 use crate::layout::append_private;
 use crate::layout::failed;
+use crate::layout::lock_for_a_while;
 use crate::layout::private_dir;
 use crate::layout::try_lock;
 use crate::process;
@@ -136,7 +137,7 @@ pub fn prepare(layout: &Layout, choices: Choices) -> Result<Plane, OperateError>
 /// # Errors
 /// It cannot be started, or ends at once.
 pub async fn start_supervisor(layout: &Layout, mut command: Command) -> Result<(), OperateError> {
-    if try_lock(&layout.supervisor_lock())?.is_none() {
+    if lock_for_a_while(&layout.supervisor_lock()).await?.is_none() {
         return Ok(());
     }
     let system = |what| move |source| OperateError::System { what, source };

@@ -90,6 +90,12 @@ pub fn alive(pid: u32) -> bool {
     !matches!(state, None | Some('Z' | 'X'))
 }
 
+/// Whether the process was started with this argument.
+#[must_use]
+pub fn has_argument(pid: u32, argument: &str) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.split(|b| *b == 0).any(|word| word == argument.as_bytes()))
+}
+
 /// Resident memory in bytes, as the kernel counts it.
 #[must_use]
 pub fn resident_bytes(pid: u32) -> Option<u64> {

@@ -7,9 +7,11 @@ use serde::Serialize;
 
 use crate::layout::Layout;
 use crate::layout::LayoutError;
-use crate::layout::try_lock;
 use crate::plane::Plane;
 use crate::process;
+
+/// The argument by which a supervisor's process is known: the command that is given to [`crate::operate::start_supervisor`] has it.
+pub const SUPERVISE: &str = "supervise";
 
 /// What a plane is doing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -124,8 +126,8 @@ impl Status {
     /// A file cannot be read.
     pub fn read(layout: &Layout, plane: &Plane) -> Result<Self, LayoutError> {
         let mut status = Self::written(layout).unwrap_or_else(|| Self::blank(plane));
-        let held = try_lock(&layout.supervisor_lock())?.is_none();
-        status.supervisor.running = held && status.supervisor.pid.is_some_and(process::alive);
+        // Not by its lock: whoever only looks must not be in the way of one that starts.
+        status.supervisor.running = status.supervisor.pid.is_some_and(|pid| process::alive(pid) && process::has_argument(pid, SUPERVISE));
         status.supervisor.memory_bytes = status.supervisor.pid.filter(|_| status.supervisor.running).and_then(process::resident_bytes);
         let processes = process::find(&plane.id);
         for component in &mut status.components {

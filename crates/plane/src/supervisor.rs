@@ -1,12 +1,10 @@
 //! The supervisor: a task for each component, one that keeps `status.json`, and signals. It holds nothing that could not be found again.
 
-use std::fs::File;
 use std::io;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use capstead_artifact::Store;
 use tokio::signal::unix::SignalKind;
@@ -27,8 +25,8 @@ use crate::kubeconfig;
 use crate::layout::Layout;
 use crate::layout::LayoutError;
 use crate::layout::failed;
+use crate::layout::lock_for_a_while;
 use crate::layout::private_dir;
-use crate::layout::try_lock;
 use crate::layout::write_private;
 use crate::pki;
 use crate::pki::Pair;
@@ -42,10 +40,6 @@ use crate::status::Status;
 
 /// The administrator's group: it may do everything, whatever RBAC says.
 const ADMINISTRATORS: &str = "system:masters";
-
-/// How often the supervisor's lock is tried, and the pause between.
-const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// The supervisor cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +90,7 @@ pub enum SupervisorError {
 /// Another supervisor is there, or files cannot be read or written. What happens to components is no error here but in their status.
 pub async fn supervise(layout: &Layout, cache: &Path, run: bool, installer: Box<Installer>) -> Result<(), SupervisorError> {
     let plane = Plane::load(layout)?;
-    let mut lock = lock(layout).await?.ok_or_else(|| SupervisorError::Running(plane.name.clone()))?;
+    let mut lock = lock_for_a_while(&layout.supervisor_lock()).await?.ok_or_else(|| SupervisorError::Running(plane.name.clone()))?;
     // For people who look; nothing reads it.
     let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
     let context = Arc::new(context(layout, plane, cache, installer)?);
@@ -129,17 +123,6 @@ pub async fn supervise(layout: &Layout, cache: &Path, run: bool, installer: Box<
     keeper.abort();
     write_status(&context, &board.borrow());
     Ok(())
-}
-
-/// Takes the supervisor's lock. Commands that only look hold it for a moment, so one refusal is no proof of another supervisor.
-async fn lock(layout: &Layout) -> Result<Option<File>, LayoutError> {
-    for _ in 0..LOCK_TRIES {
-        if let Some(lock) = try_lock(&layout.supervisor_lock())? {
-            return Ok(Some(lock));
-        }
-        tokio::time::sleep(LOCK_PAUSE).await;
-    }
-    Ok(None)
 }
 
 fn stop(board: &watch::Sender<Board>) {

@@ -26,7 +26,11 @@ pub async fn fetch_all(cache: &Path, artifacts: &[Artifact], options: &FetchOpti
     let store = Store::open(cache)?;
     let mut fetched = Vec::with_capacity(artifacts.len());
     for artifact in artifacts {
-        fetched.push(store.fetch(artifact, options, bars).await?);
+        // Dropping a fetch ends all that it started: a Go build has its own processes.
+        fetched.push(tokio::select! {
+            done = store.fetch(artifact, options, bars) => done?,
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted while fetching {}; the next run begins it again", artifact.name),
+        });
     }
     Ok(fetched)
 }

@@ -10,6 +10,7 @@ use capstead_plane::Layout;
 use capstead_plane::Plane;
 use capstead_plane::install::Part;
 use capstead_plane::operate;
+use capstead_plane::status::SUPERVISE;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
@@ -84,7 +85,7 @@ async fn bring_up(layout: &Layout, cache: &Path, choices: Choices, detach: bool,
 fn supervisor_command(layout: &Layout, cache: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("cannot find the program itself")?);
     let root = layout.dir().parent().unwrap_or(layout.dir());
-    command.arg("supervise").args(["--name", layout.name()]).arg("--data-dir").arg(root).arg("--cache-dir").arg(cache);
+    command.arg(SUPERVISE).args(["--name", layout.name()]).arg("--data-dir").arg(root).arg("--cache-dir").arg(cache);
     Ok(command)
 }
 

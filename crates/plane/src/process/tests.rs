@@ -49,6 +49,7 @@ async fn what_ignores_sigterm_is_killed() {
         assert!(std::time::Instant::now() < deadline, "it never spoke");
         tokio::task::yield_now().await;
     }
+    assert!(alive(held.pid()) && has_argument(held.pid(), "-c") && !has_argument(held.pid(), "c"));
     let end = held.stop(Duration::from_millis(50)).await.expect("stopped");
     assert_eq!(end.to_string(), "it was ended by signal 9");
     // Its own children hold the inherited lock and mark; end them too.
