@@ -11,6 +11,20 @@ fn sleeper(dir: &Path, plane: &str) -> Launch {
     }
 }
 
+/// What is found once the shell has become the program it runs: in the middle of that the kernel shows no environment for a moment.
+fn found_settled(plane: &str, name: &str) -> Vec<Found> {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let found = find(plane);
+        let settled = |found: &Found| fs::read_to_string(format!("/proc/{}/comm", found.pid)).is_ok_and(|comm| comm.trim() == name);
+        if found.iter().any(settled) {
+            return find(plane);
+        }
+        assert!(std::time::Instant::now() < deadline, "{name} never ran: {found:?}");
+        std::thread::yield_now();
+    }
+}
+
 fn unique() -> String {
     uuid::Uuid::new_v4().to_string()
 }
@@ -23,7 +37,7 @@ async fn a_process_is_found_by_its_mark_adopted_and_stopped() {
     // As if the supervisor had died: its handle is gone, the process is not.
     let pid = launched.pid();
     let mut child = launched;
-    let found = find(&plane);
+    let found = found_settled(&plane, "sleep");
     assert_eq!(found, [Found { pid, mark: child.mark().clone() }]);
     assert!(find(&unique()).is_empty());
     let again = launch(&sleeper(dir.path(), &plane), &lock).expect_err("only one");
@@ -64,6 +78,7 @@ async fn what_ignores_sigterm_is_killed() {
 async fn another_process_with_the_same_id_is_not_adopted() {
     let (dir, plane) = (tempfile::tempdir().expect("temporary folder"), unique());
     let mut held = launch(&sleeper(dir.path(), &plane), &dir.path().join("lock")).expect("started");
+    found_settled(&plane, "sleep");
     let stale = Found { pid: held.pid(), mark: Mark { digest: "d0".into(), ..held.mark().clone() } };
     assert!(Held::adopt(&stale).is_none());
     held.stop(Duration::from_secs(10)).await.expect("stopped");
