@@ -61,7 +61,7 @@ lint: setup $(TOOLS)/bin/cargo-deny ## Format, clippy, rustdoc, layers, licences
 	@cargo clippy --locked --workspace --all-targets -- --deny warnings
 	@RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --quiet
 	@cargo xtask layers
-	@$(TOOLS)/bin/cargo-deny --log-level error --offline check bans licenses sources
+	@$(TOOLS)/bin/cargo-deny --log-level error --locked check bans licenses sources
 
 .PHONY: alone
 alone: setup ## Build every crate alone, as its dependents would
