@@ -8,14 +8,20 @@
 //! - [`types`]: the small shapes of the contract: provider ids, endpoints, failure domains, addresses, capacity.
 //! - [`meta`]: well-known labels, annotations and names, and the questions asked of them.
 //! - [`provider`]: typed access to a provider's own kinds, and the status fields to compose them from.
+//! - [`machine`] and [`cluster`]: the pure life cycles of InfraMachine and InfraCluster, around the provider's own plan.
+//! - [`ownership`]: the token by which an object owns what is outside, and when a look at the outside may be acted on.
 //! - [`crd`]: a CustomResourceDefinition from a Rust type.
 //! - [`rules`]: the contract as data, to judge any provider's CRDs and objects.
 //! - [`plural`]: the plural rule by which core finds a provider's CRD.
 
+pub mod cluster;
 pub mod condition;
 pub mod contract;
 pub mod crd;
+pub mod lifecycle;
+pub mod machine;
 pub mod meta;
+pub mod ownership;
 pub mod plural;
 pub mod provider;
 pub mod rules;

@@ -44,3 +44,23 @@ pub const ISSUES_REPORTED: &str = "IssuesReported";
 pub const UNKNOWN_REPORTED: &str = "UnknownReported";
 /// A summary of another type than Ready and Available found all well.
 pub const INFO_REPORTED: &str = "InfoReported";
+/// An InfraCluster or InfraMachine waits for its Cluster.
+pub const WAITING_FOR_CLUSTER: &str = "WaitingForCluster";
+/// An InfraMachine waits for its Machine.
+pub const WAITING_FOR_MACHINE: &str = "WaitingForMachine";
+/// The bootstrap data Secret has no key `value`, or nothing under it.
+pub const INVALID_BOOTSTRAP_DATA: &str = "InvalidBootstrapData";
+/// The infrastructure is being made.
+pub const PROVISIONING: &str = "Provisioning";
+/// The last try to change something outside failed; another follows.
+pub const PROVISIONING_FAILED: &str = "ProvisioningFailed";
+/// A machine that had its provider id is there no more. It is not made again: its owner decides.
+pub const MACHINE_VANISHED: &str = "MachineVanished";
+/// A machine failed for good. It is not made again: its owner decides.
+pub const MACHINE_FAILED: &str = "MachineFailed";
+/// The machine that carries the object's token has another provider id than the object.
+pub const PROVIDER_ID_MISMATCH: &str = "ProviderIDMismatch";
+/// An InfraCluster that is deleted waits for its InfraMachines, which need it.
+pub const WAITING_FOR_MACHINES: &str = "WaitingForMachines";
+/// The last try to take something away failed; another follows.
+pub const DELETION_FAILED: &str = "DeletionFailed";

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::Contract;
 
 /// A place that fails on its own, such as a zone or a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FailureDomain {
     /// Its name, 1 to 256 characters, unique in the list.
@@ -38,7 +38,7 @@ impl FailureDomain {
 /// The failure domains of a cluster: at most 100, sorted by name, each name once.
 ///
 /// Core copies the list at every reconcile, and a missing list empties its own, so a provider always writes all of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Vec<FailureDomain>")]
 #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"], "maxItems" = 100))]
 pub struct FailureDomains(Vec<FailureDomain>);

@@ -1,0 +1,3 @@
+mod explored;
+
+use super::*;
