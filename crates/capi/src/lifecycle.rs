@@ -263,4 +263,3 @@ pub(crate) fn leave<S>(
     leaving.told = Some((reason, message));
     leaving
 }
-

@@ -23,8 +23,10 @@ enum Bug {
     None,
     /// Makes the machine before the claim is stored.
     MakeBeforeClaim,
-    /// Acts on any look, however old.
-    TrustAnyLook,
+    /// Makes on any look, however old.
+    MakeOnStaleLook,
+    /// Lets go on any look, however old.
+    ReleaseOnStaleLook,
     /// Makes without asking the API server whether the object is still there.
     NoConfirm,
     /// Forgets that what an earlier process sent may still land.
@@ -201,8 +203,8 @@ impl MachineProvider for Micro {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
-    CacheCatchesUp(usize),
-    Listed(usize),
+    CachesCatchUp,
+    HostsAreListed,
     CreateLands(usize),
     CreateIsLost(usize),
     LandingTimePasses,
@@ -238,7 +240,9 @@ fn lab(has: Has) -> Lab {
     let host = Host { up: true, slow: false, vms: Vec::new(), flying: Vec::new(), listing: None };
     // Another management cluster's machine of the same name.
     let foreign = Host { vms: vec![Vm { id: FOREIGN, token: FOREIGN, name: 0 }], ..host.clone() };
-    Lab { has, slots, hosts: [foreign, host], next: 1, started: true, let_go: false, renamed: false }
+    let mut lab = Lab { has, slots, hosts: [foreign, host], next: 1, started: true, let_go: false, renamed: false };
+    lab.happen(&Event::HostsAreListed);
+    lab
 }
 
 impl Lab {
@@ -300,7 +304,7 @@ impl Lab {
                 api.claim = Some((u8::try_from(number(&claim.token)).expect("small"), number(&claim.placement)));
                 api.finalizer = true;
                 let uid = api.uid;
-                if first && self.has.bug != Bug::MakeBeforeClaim {
+                if first {
                     self.slots[n].grounds = Some((uid, Grounds::NothingMade));
                 }
             }
@@ -361,7 +365,10 @@ impl World for Lab {
             status_current: api.current,
             owner: Referred::Found(Owner { failure_domain: None, control_plane: false, bootstrap: Bootstrap::Ready }),
             cluster: Referred::Found(Cluster { paused: false, infrastructure_provisioned: true }),
-            grounds: if self.has.bug == Bug::TrustAnyLook { Grounds::After(Timestamp::UNIX_EPOCH) } else { self.grounds(n, api.uid) },
+            grounds: match (self.has.bug, api.deleting) {
+                (Bug::MakeOnStaleLook, false) | (Bug::ReleaseOnStaleLook, true) => Grounds::After(Timestamp::UNIX_EPOCH),
+                _ => self.grounds(n, api.uid),
+            },
             looked: looked.map(|listing| if listing.fresh[n] { FRESH } else { STALE }),
             failure: slot.failure.clone(),
             outside: self.hosts.each_ref().map(|host| host.listing.clone()),
@@ -370,7 +377,7 @@ impl World for Lab {
         match self.has.bug {
             Bug::MakeBeforeClaim => plan.steps.sort_by_key(|step| !matches!(step, Step::Make(_))),
             Bug::NoConfirm => plan.steps.retain(|step| *step != Step::Confirm),
-            Bug::None | Bug::TrustAnyLook | Bug::ForgetsThePast => (),
+            Bug::None | Bug::MakeOnStaleLook | Bug::ReleaseOnStaleLook | Bug::ForgetsThePast => (),
         }
         plan
     }
@@ -405,10 +412,13 @@ impl World for Lab {
 
     fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
+        if self.slots.iter().any(|slot| slot.cache != slot.api) {
+            events.push(Event::CachesCatchUp);
+        }
+        if (0..2).any(|host| self.hosts[host].listing != self.snapshot(host)) {
+            events.push(Event::HostsAreListed);
+        }
         for (n, slot) in self.slots.iter().enumerate() {
-            if slot.cache != slot.api {
-                events.push(Event::CacheCatchesUp(n));
-            }
             match &slot.api {
                 Some(api) if self.has.deleted && !api.deleting && slot.incarnation == 0 => events.push(Event::UserDeletes(n)),
                 Some(api) if self.has.lost && api.deleting && !api.forced => events.push(Event::UserForces(n)),
@@ -417,9 +427,6 @@ impl World for Lab {
             }
         }
         for (h, host) in self.hosts.iter().enumerate() {
-            if host.listing != self.snapshot(h) {
-                events.push(Event::Listed(h));
-            }
             if !host.flying.is_empty() {
                 events.extend([Event::CreateLands(h), Event::CreateIsLost(h)]);
             }
@@ -461,18 +468,23 @@ impl World for Lab {
 
     fn happen(&mut self, event: &Event) {
         match *event {
-            Event::CacheCatchesUp(n) => {
-                let slot = &mut self.slots[n];
-                let before = std::mem::replace(&mut slot.cache, slot.api.clone());
-                if self.has.rewind && before.is_some() {
-                    slot.older = before;
+            Event::CachesCatchUp => {
+                for slot in self.slots.iter_mut().filter(|slot| slot.cache != slot.api) {
+                    let before = std::mem::replace(&mut slot.cache, slot.api.clone());
+                    if self.has.rewind && before.is_some() {
+                        slot.older = before;
+                    }
                 }
             }
             Event::CacheGoesBack(n) => {
                 let slot = &mut self.slots[n];
                 slot.cache = slot.older.take();
             }
-            Event::Listed(h) => self.hosts[h].listing = self.snapshot(h),
+            Event::HostsAreListed => {
+                for host in 0..2 {
+                    self.hosts[host].listing = self.snapshot(host);
+                }
+            }
             Event::CreateLands(h) => {
                 if let Some((token, name)) = self.hosts[h].flying.pop() {
                     self.create(h, token, name);
@@ -538,7 +550,9 @@ impl World for Lab {
             let owner = self.slots[vm.name].api.as_ref().filter(|api| api.uid == vm.token);
             match owner {
                 None if !self.let_go => return Err("a machine is left behind".into()),
-                Some(Api { provider_id: Some(id), .. }) if number(id.as_str().rsplit('/').next().unwrap_or_default()) != vm.id.into() => {
+                Some(Api { provider_id: Some(id), .. })
+                    if number(id.as_str().rsplit('/').next().unwrap_or_default()) != usize::from(vm.id) =>
+                {
                     return Err("a machine that vanished was made again".into());
                 }
                 _ => (),
@@ -583,4 +597,62 @@ fn found(has: Has, faults: u8, why: &str) -> Counterexample {
 fn two_crashes_in_a_row_and_late_creates() {
     let explored = sound("made: crashes, late creates", Has { late: true, ..PLAIN }, 3);
     assert!(explored.states > 1_000, "{explored}");
+}
+
+#[test]
+fn deleted_at_any_point() {
+    sound("deleted: crashes, late creates", Has { deleted: true, late: true, ..PLAIN }, 3);
+}
+
+#[test]
+fn deleted_and_made_again_under_the_same_name() {
+    sound("made again: crashes, late creates", Has { deleted: true, again: true, late: true, ..PLAIN }, 2);
+}
+
+#[test]
+fn conflicts_and_a_cache_that_goes_back_in_time() {
+    sound("conflicts, cache going back", Has { conflict: true, rewind: true, deleted: true, ..PLAIN }, 2);
+}
+
+#[test]
+fn hosts_go_down_and_come_back() {
+    sound("hosts down and back", Has { down: true, late: true, ..PLAIN }, 2);
+    sound("hosts down and back, deleted", Has { down: true, deleted: true, ..PLAIN }, 2);
+}
+
+#[test]
+fn machines_vanish() {
+    sound("machines vanish", Has { vanish: true, late: true, ..PLAIN }, 2);
+    sound("machines vanish, deleted", Has { vanish: true, deleted: true, ..PLAIN }, 2);
+}
+
+#[test]
+fn a_host_that_is_gone_for_good_keeps_no_object() {
+    sound("host gone for good, forced", Has { lost: true, deleted: true, ..PLAIN }, 2);
+}
+
+#[test]
+fn two_objects() {
+    sound("two objects", Has { objects: 2, late: true, ..PLAIN }, 1);
+}
+
+#[test]
+fn finds_a_machine_made_before_its_claim_is_stored() {
+    found(Has { bug: Bug::MakeBeforeClaim, ..PLAIN }, 1, "two machines for one object");
+}
+
+#[test]
+fn finds_trust_in_a_stale_look() {
+    found(Has { bug: Bug::MakeOnStaleLook, ..PLAIN }, 1, "two machines for one object");
+    found(Has { bug: Bug::ReleaseOnStaleLook, deleted: true, ..PLAIN }, 1, "a machine is left behind");
+}
+
+#[test]
+fn finds_a_machine_made_for_an_object_that_is_gone() {
+    found(Has { bug: Bug::NoConfirm, deleted: true, rewind: true, ..PLAIN }, 2, "a machine is left behind");
+}
+
+#[test]
+fn finds_that_the_past_is_forgotten() {
+    found(Has { bug: Bug::ForgetsThePast, late: true, ..PLAIN }, 2, "two machines for one object");
 }
