@@ -239,7 +239,11 @@ pub(crate) fn leave<S>(
             leaving.plan = leaving.plan.waiting(blocked.on, blocked.why);
             (blocked.reason, message)
         }
-        Absent::Something(plan) => {
+        Absent::Something(mut plan) => {
+            // Nobody waits without a word, whatever the provider says.
+            if plan.is_settled() {
+                plan = plan.waiting("what it owns outside", "is still there");
+            }
             // By force means after one honest try.
             if object.forced && (plan.steps.is_empty() || failure.is_some()) {
                 leaving.release = Some(Some(cost));

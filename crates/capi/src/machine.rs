@@ -385,6 +385,8 @@ fn effect<P: MachineProvider>(step: P::Step) -> Step<P::Step> {
 
 /// Carries out the provider's plan, towards `status`. Making steps are gated, confirmed, and preceded by the telling of why the last try failed.
 fn make<P: MachineProvider>(seen: &Observed<P::Observed>, plan: Plan<P::Step>, mut status: Status) -> Plan<Step<P::Step>> {
+    // Nobody waits without a word, whatever the provider says.
+    let plan = if plan.is_settled() { plan.waiting("the machine", "is not whole yet") } else { plan };
     let making = plan.steps.iter().any(P::makes);
     if making && let Some(blocked) = gate(seen) {
         return wait(seen, condition::Status::False, blocked);

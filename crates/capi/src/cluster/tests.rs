@@ -108,7 +108,8 @@ fn words(seen: &Seen) -> Vec<String> {
         Step::Change(step) => format!("change {step}"),
         Step::StoreEndpoint(endpoint) => format!("endpoint {}", endpoint.host),
         Step::Tell(status) => {
-            let told = status.conditions.iter().find(|known| known.type_ == "Ready").or(status.conditions.first());
+            let paused = status.conditions.iter().find(|known| known.type_ == "Paused" && known.status == condition::Status::True);
+            let told = paused.or(status.conditions.iter().find(|known| known.type_ == "Ready"));
             told.map(|told| format!("tell {} {} {}", told.type_, told.status, told.reason)).unwrap_or_default()
         }
         Step::Release { cost: None } => "release".into(),

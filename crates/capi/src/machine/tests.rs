@@ -116,7 +116,7 @@ fn plan(seen: &Seen) -> Plan<Step<u8>> {
     Lifecycle::<Told>::plan(&(), seen, NOW)
 }
 
-/// A step in a word or two; of what is told, Ready, or Paused when that is all.
+/// A step in a word or two; of what is told, Paused when True, else Ready.
 fn word(step: &Step<u8>) -> String {
     match step {
         Step::Claim(claim) => format!("claim {} at {}", claim.token, claim.placement),
@@ -126,7 +126,8 @@ fn word(step: &Step<u8>) -> String {
         Step::Change(step) => format!("change {step}"),
         Step::StoreProviderId(id) => format!("id {id}"),
         Step::Tell(status) => {
-            let told = status.conditions.iter().find(|known| known.type_ == "Ready").or(status.conditions.first());
+            let paused = status.conditions.iter().find(|known| known.type_ == "Paused" && known.status == condition::Status::True);
+            let told = paused.or(status.conditions.iter().find(|known| known.type_ == "Ready"));
             told.map(|told| format!("tell {} {} {}", told.type_, told.status, told.reason)).unwrap_or_default()
         }
         Step::Release { cost: None } => "release".into(),

@@ -44,19 +44,19 @@ fn answers() -> impl Strategy<Value = Answers> {
 
 fn owners() -> impl Strategy<Value = Referred<Owner>> {
     prop_oneof![
-        Just(Referred::NotSet),
-        Just(Referred::Missing { name: "m".into() }),
-        Just(owner(Bootstrap::NotSet)),
-        Just(owner(Bootstrap::Missing { secret: "b".into() })),
-        Just(owner(Bootstrap::WithoutValue { secret: "b".into() })),
+         1 => Just(Referred::NotSet),
+         1 => Just(Referred::Missing { name: "m".into() }),
+         1 => Just(owner(Bootstrap::NotSet)),
+         1 => Just(owner(Bootstrap::Missing { secret: "b".into() })),
+         1 => Just(owner(Bootstrap::WithoutValue { secret: "b".into() })),
         3 => Just(owner(Bootstrap::Ready)),
     ]
 }
 
 fn clusters() -> impl Strategy<Value = Referred<Cluster>> {
     prop_oneof![
-        Just(Referred::NotSet),
-        Just(Referred::Missing { name: "c".into() }),
+         1 => Just(Referred::NotSet),
+         1 => Just(Referred::Missing { name: "c".into() }),
         3 => (prop::bool::weighted(0.2), any::<bool>())
             .prop_map(|(paused, infrastructure_provisioned)| Referred::Found(Cluster { paused, infrastructure_provisioned })),
     ]
