@@ -119,7 +119,8 @@ pub struct Observed<O> {
     pub machines: usize,
     /// What this process knows of what it made.
     pub grounds: Grounds,
-    /// When the look at the outside began, the oldest of several; `None` when there was none. Where nothing is outside: now.
+    /// When the look at the outside began, the oldest of several, and whether or not it succeeded; `None` while this process has not looked yet. Where
+    /// nothing is outside: now.
     pub looked: Option<Timestamp>,
     /// How the last pass failed, if it did.
     pub failure: Option<Failure>,
@@ -238,6 +239,8 @@ fn there<P: ClusterProvider>(wish: &P::Wish, seen: &Observed<P::Observed>, now: 
             let plan = Plan::settled().then(Step::Claim(new));
             return steps.into_iter().fold(plan, |plan, step| plan.then(effect::<P>(step)));
         }
+        // A process that has not looked yet knows no news.
+        Present::Unknown(blocked) if seen.looked.is_none() => Plan::settled().waiting(blocked.on, blocked.why),
         Present::Unknown(blocked) => {
             let status = if seen.status.provisioned { condition::Status::Unknown } else { condition::Status::False };
             wait(seen, status, blocked)

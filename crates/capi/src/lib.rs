@@ -9,6 +9,7 @@
 //! - [`meta`]: well-known labels, annotations and names, and the questions asked of them.
 //! - [`provider`]: typed access to a provider's own kinds, and the status fields to compose them from.
 //! - [`machine`] and [`cluster`]: the pure life cycles of InfraMachine and InfraCluster, around the provider's own plan.
+//! - [`lifecycle`]: what both share, and what a provider answers to them.
 //! - [`ownership`]: the token by which an object owns what is outside, and when a look at the outside may be acted on.
 //! - [`crd`]: a CustomResourceDefinition from a Rust type.
 //! - [`rules`]: the contract as data, to judge any provider's CRDs and objects.

@@ -230,13 +230,17 @@ pub(crate) fn leave<S>(
             leaving.plan = leaving.plan.waiting(on, why).look_at(grounds.look_at(now));
             (reason::DELETING.to_owned(), format!("{on} {why}"))
         }
-        Absent::Unknown(_) if object.forced => {
+        Absent::Unknown(_) if object.forced && looked.is_some() => {
             leaving.release = Some(Some(cost));
             return leaving;
         }
         Absent::Unknown(blocked) => {
             let message = blocked.message() + &advice;
             leaving.plan = leaving.plan.waiting(blocked.on, blocked.why);
+            // A process that has not looked yet knows no news.
+            if looked.is_none() {
+                return leaving;
+            }
             (blocked.reason, message)
         }
         Absent::Something(mut plan) => {

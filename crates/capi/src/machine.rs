@@ -180,7 +180,7 @@ pub struct Observed<O> {
     pub cluster: Referred<Cluster>,
     /// What this process knows of what it made.
     pub grounds: Grounds,
-    /// When the look at the outside began, the oldest of several; `None` when there was none.
+    /// When the look at the outside began, the oldest of several, and whether or not it succeeded; `None` while this process has not looked yet.
     pub looked: Option<Timestamp>,
     /// How the last pass failed, if it did.
     pub failure: Option<Failure>,
@@ -294,7 +294,7 @@ fn there<P: MachineProvider>(wish: &P::Wish, seen: &Observed<P::Observed>, now: 
         Present::Unknown(blocked) => {
             // Of a machine that was whole nothing bad is known.
             let status = if seen.status.provisioned { condition::Status::Unknown } else { condition::Status::False };
-            wait(seen, status, blocked)
+            unseen(seen, status, blocked)
         }
         Present::Nothing(_) | Present::Something(..) if !seen.grounds.cover(seen.looked) && makes::<P>(&present) => {
             let (on, why) = ("a look at the outside", "must begin after the last thing made for this object could have landed");
@@ -327,7 +327,7 @@ fn begin<P: MachineProvider>(wish: &P::Wish, seen: &Observed<P::Observed>) -> Pl
     let subject = subject(seen);
     let placement = match P::place(&subject, wish, &seen.outside) {
         Ok(placement) => placement,
-        Err(blocked) => return wait(seen, condition::Status::False, blocked),
+        Err(blocked) => return unseen(seen, condition::Status::False, blocked),
     };
     let claim = Claim { token: seen.object.uid.clone(), placement };
     // The uid is new to the world, so whatever the look shows, it shows nothing with this token.
@@ -473,6 +473,11 @@ fn wait<O, S>(seen: &Observed<O>, ready_is: condition::Status, blocked: Blocked)
     let message = blocked.message();
     let plan = Plan::settled().waiting(blocked.on, blocked.why);
     rest(seen, plan, |status| lifecycle::set(&mut status.conditions, ready(ready_is, &blocked.reason, message)))
+}
+
+/// Waits for what the provider does not see, and says so; but a process that has not looked yet knows no news.
+fn unseen<O, S>(seen: &Observed<O>, ready_is: condition::Status, blocked: Blocked) -> Plan<Step<S>> {
+    if seen.looked.is_some() { wait(seen, ready_is, blocked) } else { Plan::settled().waiting(blocked.on, blocked.why) }
 }
 
 /// A plan that does nothing but tell, if there is news.

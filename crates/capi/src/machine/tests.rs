@@ -218,6 +218,7 @@ fn what_is_made() {
         ),
         ("finalizer lost", with(claimed(), |s| s.object.finalizer = false), &["hold", "make 1"]),
         ("host down", with(claimed(), |s| s.outside.present = Present::Unknown(blocked())), &["tell Ready False HostDown"]),
+        ("not looked yet: no news", with(whole(), |s| (s.outside.present, s.looked) = (Present::Unknown(blocked()), None)), &[]),
         ("host down later", with(whole(), |s| s.outside.present = Present::Unknown(blocked())), &["tell Ready Unknown HostDown"]),
         ("made", with(whole(), |s| (s.provider_id, s.status) = (None, Status::default())), &["id x://1", "tell Ready True Ready"]),
         (
@@ -314,6 +315,12 @@ fn how_it_ends() {
             &["tell Ready False DeletionFailed", "change 10"],
         ),
         ("host down", deleting(with(whole(), |s| s.outside.absent = Absent::Unknown(blocked()))), &["tell Ready False HostDown"]),
+        ("not looked yet: no news", deleting(with(whole(), |s| (s.outside.absent, s.looked) = (Absent::Unknown(blocked()), None))), &[]),
+        (
+            "by force, but not looked yet",
+            deleting(with(whole(), |s| (s.outside.absent, s.looked, s.object.forced) = (Absent::Unknown(blocked()), None, true))),
+            &[],
+        ),
         (
             "host down, by force",
             deleting(with(whole(), |s| {

@@ -342,7 +342,7 @@ impl World for Lab {
         let slot = &self.slots[n];
         base.clone_from(&slot.cache);
         let Some(api) = &slot.cache else { return Plan::settled() };
-        let looked = api.claim.and_then(|(_, host)| self.hosts[host].listing.as_ref());
+        let looked = self.hosts[api.claim.map_or(0, |(_, host)| host)].listing.as_ref();
         let claim = api.claim.map(|(token, host)| Claim { token: format!("u{token}"), placement: format!("host{host}") });
         let seen = Observed {
             object: Object {
