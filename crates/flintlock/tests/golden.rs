@@ -10,7 +10,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-fn same<M: Message + Default + PartialEq>(hex: &str, expected: &M) {
+fn same<M: Message + Default + PartialEq + std::fmt::Debug>(hex: &str, expected: &M) {
     let golden = bytes(hex);
     assert_eq!(M::decode(golden.as_slice()).unwrap(), *expected);
     assert_eq!(expected.encode_to_vec(), golden);
