@@ -40,7 +40,7 @@ fn spec() -> MicroVmSpec {
         memory_in_mb: 2048,
         kernel: Some(Kernel {
             image: "ghcr.io/k/kernel:1".into(),
-            cmdline: map([("console", "ttyS0"), ("quiet", "")]),
+            cmdline: map([("console", "ttyS0"), ("quiet", "1")]),
             filename: text("boot/vmlinux"),
             add_network_config: true,
         }),
@@ -139,4 +139,12 @@ fn descriptors_are_for_reflection() {
     }
     let methods = set.file.iter().flat_map(|file| &file.service).flat_map(|service| &service.method).count();
     assert_eq!(methods, 5);
+}
+
+/// The one difference in bytes: others write an empty value of a map, prost leaves it out. Both mean the same.
+#[test]
+fn an_empty_value_of_a_map_may_be_written_or_left_out() {
+    let kernel = Kernel { cmdline: map([("quiet", "")]), ..Kernel::default() };
+    assert_eq!(Kernel::decode(bytes("12090a0571756965741200").as_slice()).unwrap(), kernel);
+    assert_eq!(kernel.encode_to_vec(), bytes("12070a057175696574"));
 }
