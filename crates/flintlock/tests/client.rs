@@ -80,14 +80,14 @@ impl Service for Host {
 
 impl Host {
     fn of(&self, namespace: &str) -> Vec<MicroVm> {
-        let wanted = |microvm: &&MicroVm| namespace.is_empty() || microvm.spec.as_ref().unwrap().namespace == namespace;
+        let wanted = |microvm: &&MicroVm| namespace.is_empty() || microvm.spec.as_ref().is_some_and(|spec| spec.namespace == namespace);
         self.microvms.iter().filter(wanted).cloned().collect()
     }
 
     /// Serves until the runtime ends; returns the address and the number of connections accepted.
     async fn serve(self) -> (SocketAddr, Arc<AtomicUsize>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
         let accepted = Arc::new(AtomicUsize::new(0));
         let count = accepted.clone();
         let incoming = TcpListenerStream::new(listener).map(move |stream| {

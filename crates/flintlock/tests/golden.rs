@@ -7,12 +7,12 @@ use prost_types::{Any, Timestamp};
 
 fn bytes(hex: &str) -> Vec<u8> {
     let hex = hex.trim();
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
 }
 
 fn same<M: Message + Default + PartialEq + std::fmt::Debug>(hex: &str, expected: &M) {
     let golden = bytes(hex);
-    assert_eq!(M::decode(golden.as_slice()).unwrap(), *expected);
+    assert_eq!(M::decode(golden.as_slice()).expect("decodes"), *expected);
     assert_eq!(expected.encode_to_vec(), golden);
 }
 
