@@ -103,7 +103,7 @@ fn failing(components: &[ComponentStatus]) -> String {
 ///
 /// # Errors
 /// It is up with other options, or cannot be made.
-pub fn prepare(layout: &Layout, choices: Choices) -> Result<Plane, OperateError> {
+pub async fn prepare(layout: &Layout, choices: Choices) -> Result<Plane, OperateError> {
     let kept = match Plane::load(layout) {
         Ok(plane) => plane.options,
         Err(PlaneError::NotFound(_)) => Options::default(),
@@ -114,21 +114,26 @@ pub fn prepare(layout: &Layout, choices: Choices) -> Result<Plane, OperateError>
     options.components()?;
     options.fetch()?;
     private_dir(layout.dir())?;
-    // Whoever holds the lock is the supervisor, or another `up` at this very place.
-    match try_lock(&layout.supervisor_lock())? {
-        Some(_lock) => {
-            let alive = Plane::load(layout).ok().filter(|plane| !process::find(&plane.id).is_empty());
-            match alive {
-                // Its supervisor died, its processes did not: their ports must stay.
-                Some(plane) if plane.options == options => Ok(plane),
-                Some(plane) => Err(OperateError::OtherOptions(plane.name)),
-                None => Ok(Plane::make(layout, options)?),
+    let deadline = tokio::time::Instant::now() + SUPERVISOR_PATIENCE;
+    loop {
+        // Whoever holds the lock is the supervisor, or another `up` at this very place.
+        let lock = try_lock(&layout.supervisor_lock())?;
+        let found = match Plane::load(layout) {
+            // That other one is about to make the plane.
+            Err(PlaneError::NotFound(_)) if lock.is_none() && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOOK).await;
+                continue;
             }
-        }
-        None => match Plane::load(layout)? {
-            plane if plane.options == options => Ok(plane),
-            plane => Err(OperateError::OtherOptions(plane.name)),
-        },
+            Err(PlaneError::NotFound(_)) if lock.is_some() => None,
+            plane => Some(plane?),
+        };
+        // Where its supervisor died and its processes did not, their ports must stay.
+        let up = |plane: &Plane| lock.is_none() || !process::find(&plane.id).is_empty();
+        return match found.filter(up) {
+            Some(plane) if plane.options == options => Ok(plane),
+            Some(plane) => Err(OperateError::OtherOptions(plane.name)),
+            None => Ok(Plane::make(layout, options)?),
+        };
     }
 }
 
@@ -240,7 +245,8 @@ pub async fn purge(layout: &Layout) -> Result<(), OperateError> {
 
 fn signal_supervisor(layout: &Layout) -> Result<(), OperateError> {
     let text = std::fs::read_to_string(layout.supervisor_lock()).unwrap_or_default();
-    // It writes its process id as soon as it holds the lock; a moment earlier there is none, and we look again.
-    let Ok(pid) = text.trim().parse::<u32>() else { return Ok(()) };
+    // It writes its process id as soon as it holds the lock; a moment earlier there is none, or that of one before it, and we look again.
+    let pid = text.trim().parse::<u32>().ok().filter(|pid| process::has_open(*pid, &layout.supervisor_lock()));
+    let Some(pid) = pid else { return Ok(()) };
     process::terminate(pid).map_err(|source| OperateError::System { what: "signal the supervisor", source })
 }
