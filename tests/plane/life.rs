@@ -105,6 +105,16 @@ fn in_the_foreground_an_interrupt_takes_it_down() {
     assert_eq!(plane.run(&["status"]).code, Some(0));
     plane.kubectl(&["create", "namespace", "kept"]).ok();
 
+    // In the foreground a supervisor that is killed is replaced without a command.
+    let supervisor = plane.supervisor();
+    kernel::kill(supervisor);
+    until("another supervisor took over", || {
+        let status = plane.status();
+        let other = status["supervisor"]["pid"].as_u64() != Some(supervisor.into());
+        if other && status["ready"] == true { Ok(()) } else { Err(format!("{status:#}")) }
+    });
+    assert_eq!(plane.pids(), pids);
+
     kernel::signal(up.id(), Signal::INT);
     let output = up.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
