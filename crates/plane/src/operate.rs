@@ -1,5 +1,6 @@
 //! What commands do with a plane from outside its supervisor: bring it up, wait, take it down.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -21,6 +22,7 @@ use crate::layout::failed;
 use crate::layout::lock_for_a_while;
 use crate::layout::private_dir;
 use crate::layout::try_lock;
+use crate::lifecycle::LONGEST_BACKOFF;
 use crate::process;
 use crate::process::Held;
 use crate::status::ComponentStatus;
@@ -34,6 +36,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a process without a supervisor may take to end when asked.
 const GRACE: Duration = Duration::from_secs(15);
+/// Within this time a component that keeps ending is started again.
+const ANOTHER_TRY: Duration = LONGEST_BACKOFF.saturating_add(Duration::from_secs(5));
 /// How long taking a plane down may take.
 const DOWN_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -174,6 +178,8 @@ pub async fn start_supervisor(layout: &Layout, mut command: Command) -> Result<(
 /// A component keeps failing, the supervisor goes away, or `patience` ends.
 pub async fn wait_ready(layout: &Layout, plane: &Plane, patience: Duration, mut show: impl FnMut(&Status)) -> Result<Status, OperateError> {
     let start = tokio::time::Instant::now();
+    let failed_before = Status::read(layout, plane)?.components.into_iter().filter(|component| component.state == State::Failing);
+    let before: BTreeMap<String, u32> = failed_before.map(|component| (component.name, component.restarts)).collect();
     let mut last = Status::default();
     loop {
         let status = Status::read(layout, plane)?;
@@ -185,7 +191,9 @@ pub async fn wait_ready(layout: &Layout, plane: &Plane, patience: Duration, mut 
         }
         let of = |state: State| status.components.iter().filter(|component| component.state == state).cloned().collect::<Vec<_>>();
         let unready = || status.components.iter().filter(|component| !component.ready).cloned().collect::<Vec<_>>();
-        let failing = of(State::Failing);
+        // What failed before we came gets another try first: its cause may be mended.
+        let stale = |component: &ComponentStatus| before.get(&component.name) == Some(&component.restarts) && start.elapsed() < ANOTHER_TRY;
+        let failing: Vec<ComponentStatus> = of(State::Failing).into_iter().filter(|component| !stale(component)).collect();
         if !failing.is_empty() {
             return Err(OperateError::Failing(failing));
         }
