@@ -34,7 +34,7 @@ fetch: build # Fetch or build etcd, Kubernetes and Cluster API once
 	@$(CAPSTEAD) fetch
 
 .PHONY: test
-test: setup lint fetch generated ## Run every check and test
+test: setup lint alone fetch generated ## Run every check and test
 	@CAPSTEAD_TEST_CLUSTERCTL="$$($(CAPSTEAD) fetch clusterctl --output json | sed -n 's/.*"path": "\(.*\)".*/\1/p')" \
 	  tools/count.sh cargo test --locked --workspace --no-fail-fast
 

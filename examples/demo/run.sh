@@ -4,7 +4,9 @@ set -euo pipefail
 capstead=${CAPSTEAD:-capstead}
 here=$(dirname "$0")
 name=demo
-step() { printf '\n\033[1m$ %s\033[0m\n' "$*"; }
+bold='' plain=''
+[ ! -t 1 ] || bold=$'\e[1m' plain=$'\e[0m'
+step() { printf '\n%s$ %s%s\n' "$bold" "$*" "$plain"; }
 run() { step "capstead $*"; "$capstead" "$@"; }
 
 [ -n "$("$capstead" ls --output json | grep "\"$name\"" || true)" ] || echo "The first time, etcd, Kubernetes and Cluster API are fetched or built; that takes some minutes."

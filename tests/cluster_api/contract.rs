@@ -90,7 +90,8 @@ pub fn clusterctl_works(plane: &TestPlane) {
     plane.apply(&cluster("default", "shown").to_string()).ok();
     until("clusterctl shows the cluster and its conditions", || {
         let shown = clusterctl(&["describe", "cluster", "shown", "--show-conditions", "all", "--color=false"]).run().ok();
-        let whole = ["default/shown", "InfrastructureReady", "ControlPlaneAvailable"].iter().all(|text| shown.contains(text));
+        let head = shown.lines().any(|line| line.starts_with("Cluster") && line.contains("/shown"));
+        let whole = head && ["InfrastructureReady", "ControlPlaneAvailable"].iter().all(|text| shown.contains(text));
         if whole { Ok(()) } else { Err(shown) }
     });
     plane.kubectl(&["delete", "cluster", "shown", "--timeout=60s"]).ok();

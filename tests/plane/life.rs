@@ -105,6 +105,16 @@ fn in_the_foreground_an_interrupt_takes_it_down() {
     assert_eq!(plane.run(&["status"]).code, Some(0));
     plane.kubectl(&["create", "namespace", "kept"]).ok();
 
+    // In the foreground a supervisor that is killed is replaced without a command.
+    let supervisor = plane.supervisor();
+    kernel::kill(supervisor);
+    until("another supervisor took over", || {
+        let status = plane.status();
+        let other = status["supervisor"]["pid"].as_u64() != Some(supervisor.into());
+        if other && status["ready"] == true { Ok(()) } else { Err(format!("{status:#}")) }
+    });
+    assert_eq!(plane.pids(), pids);
+
     kernel::signal(up.id(), Signal::INT);
     let output = up.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -144,8 +154,10 @@ fn a_part_of_it_can_be_left_out() {
     let pids = plane.pids();
     plane.run(&words).ok();
     assert_eq!(plane.pids(), pids);
-    // What is left out at first can come later; what runs already is not disturbed by it.
-    plane.down().up();
+    // What it was made with is kept, and what is left out at first can come later.
+    let pids = plane.down().up().pids();
+    assert_eq!(pids.len(), 4);
+    plane.down().run(&["up", "--detach", "--without="]).ok();
     assert_eq!(plane.pids().len(), 6);
     plane.kubectl(&["get", "crd", "kubeadmconfigs.bootstrap.cluster.x-k8s.io"]).ok();
 }

@@ -5,5 +5,6 @@
 mod alone;
 mod life;
 mod looks;
+mod provider;
 #[path = "../support/mod.rs"]
 mod support;

@@ -93,4 +93,11 @@ impl Ran {
         assert_eq!(self.code, Some(code), "{self:#?}");
         self.err
     }
+
+    /// It ended with this code and told on standard output what it found.
+    #[track_caller]
+    pub fn fails_with_output(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self.out
+    }
 }

@@ -9,8 +9,14 @@ use anyhow::bail;
 use serde::Deserialize;
 
 /// Lowest first. Crates of one layer do not know one another.
-const LAYERS: [&[&str]; 5] =
-    [&["capstead-reconcile", "capstead-template", "capstead-artifact"], &["capstead-capi"], &["capstead-plane"], &["capstead"], &["xtask"]];
+const LAYERS: [&[&str]; 6] = [
+    &["capstead-reconcile", "capstead-template", "capstead-artifact"],
+    &["capstead-capi"],
+    &["capstead-flintlock"],
+    &["capstead-plane"],
+    &["capstead"],
+    &["xtask"],
+];
 
 #[derive(Deserialize)]
 struct Metadata {

@@ -396,7 +396,13 @@ pub(crate) fn digest_of_text(text: &str) -> String {
 pub(crate) fn digest_of(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
-    io::copy(&mut file, &mut hasher)?;
+    let mut part = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut part)? {
+            0 => break,
+            read => hasher.update(&part[..read]),
+        }
+    }
     Ok(format!("sha256:{}", hex(&hasher.finalize())))
 }
 

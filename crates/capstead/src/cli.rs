@@ -173,7 +173,7 @@ pub struct Up {
     /// Trade durability for speed: etcd does not wait for the disk
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub ephemeral: Option<bool>,
-    /// Leave out a component; can be given several times
+    /// Leave out a component; can be given several times; an empty one (--without=) leaves out none
     #[arg(long, value_name = "COMPONENT", value_delimiter = ',')]
     pub without: Vec<String>,
     /// The file of a further component; can be given several times

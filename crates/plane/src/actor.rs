@@ -164,9 +164,11 @@ impl Actor {
         };
         let waits = || plan.waits.iter().map(|wait| format!("{} {}", wait.on, wait.why)).collect::<Vec<_>>().join("; ");
         let message = match failing {
-            Some(finding) => {
-                [finding.message.as_str(), &self.memory.last_end].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
-            }
+            Some(finding) => [finding.message.as_str(), &self.memory.last_end, &self.memory.trouble]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join("; "),
             None if settled => String::new(),
             None if !self.memory.trouble.is_empty() => self.memory.trouble.clone(),
             None => waits(),
@@ -192,7 +194,7 @@ impl Actor {
             Some((at, _)) => format!("{}…", &line[..at]),
             None => line,
         };
-        process::log_tail(&self.context.layout.log(&self.component.name), TAIL).into_iter().map(cut).collect()
+        process::last_words(&self.context.layout.log(&self.component.name), TAIL).into_iter().map(cut).collect()
     }
 
     fn note(&mut self, report: &Report<Step>) {

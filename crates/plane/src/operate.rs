@@ -1,5 +1,6 @@
 //! What commands do with a plane from outside its supervisor: bring it up, wait, take it down.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -21,6 +22,7 @@ use crate::layout::failed;
 use crate::layout::lock_for_a_while;
 use crate::layout::private_dir;
 use crate::layout::try_lock;
+use crate::lifecycle::LONGEST_BACKOFF;
 use crate::process;
 use crate::process::Held;
 use crate::status::ComponentStatus;
@@ -34,6 +36,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a process without a supervisor may take to end when asked.
 const GRACE: Duration = Duration::from_secs(15);
+/// Within this time a component that keeps ending is started again.
+const ANOTHER_TRY: Duration = LONGEST_BACKOFF.saturating_add(Duration::from_secs(5));
 /// How long taking a plane down may take.
 const DOWN_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -103,7 +107,7 @@ fn failing(components: &[ComponentStatus]) -> String {
 ///
 /// # Errors
 /// It is up with other options, or cannot be made.
-pub fn prepare(layout: &Layout, choices: Choices) -> Result<Plane, OperateError> {
+pub async fn prepare(layout: &Layout, choices: Choices) -> Result<Plane, OperateError> {
     let kept = match Plane::load(layout) {
         Ok(plane) => plane.options,
         Err(PlaneError::NotFound(_)) => Options::default(),
@@ -114,21 +118,26 @@ pub fn prepare(layout: &Layout, choices: Choices) -> Result<Plane, OperateError>
     options.components()?;
     options.fetch()?;
     private_dir(layout.dir())?;
-    // Whoever holds the lock is the supervisor, or another `up` at this very place.
-    match try_lock(&layout.supervisor_lock())? {
-        Some(_lock) => {
-            let alive = Plane::load(layout).ok().filter(|plane| !process::find(&plane.id).is_empty());
-            match alive {
-                // Its supervisor died, its processes did not: their ports must stay.
-                Some(plane) if plane.options == options => Ok(plane),
-                Some(plane) => Err(OperateError::OtherOptions(plane.name)),
-                None => Ok(Plane::make(layout, options)?),
+    let deadline = tokio::time::Instant::now() + SUPERVISOR_PATIENCE;
+    loop {
+        // Whoever holds the lock is the supervisor, or another `up` at this very place.
+        let lock = try_lock(&layout.supervisor_lock())?;
+        let found = match Plane::load(layout) {
+            // That other one is about to make the plane.
+            Err(PlaneError::NotFound(_)) if lock.is_none() && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOOK).await;
+                continue;
             }
-        }
-        None => match Plane::load(layout)? {
-            plane if plane.options == options => Ok(plane),
-            plane => Err(OperateError::OtherOptions(plane.name)),
-        },
+            Err(PlaneError::NotFound(_)) if lock.is_some() => None,
+            plane => Some(plane?),
+        };
+        // Where its supervisor died and its processes did not, their ports must stay.
+        let up = |plane: &Plane| lock.is_none() || !process::find(&plane.id).is_empty();
+        return match found.filter(up) {
+            Some(plane) if plane.options == options => Ok(plane),
+            Some(plane) => Err(OperateError::OtherOptions(plane.name)),
+            None => Ok(Plane::make(layout, options)?),
+        };
     }
 }
 
@@ -169,6 +178,8 @@ pub async fn start_supervisor(layout: &Layout, mut command: Command) -> Result<(
 /// A component keeps failing, the supervisor goes away, or `patience` ends.
 pub async fn wait_ready(layout: &Layout, plane: &Plane, patience: Duration, mut show: impl FnMut(&Status)) -> Result<Status, OperateError> {
     let start = tokio::time::Instant::now();
+    let failed_before = Status::read(layout, plane)?.components.into_iter().filter(|component| component.state == State::Failing);
+    let before: BTreeMap<String, u32> = failed_before.map(|component| (component.name, component.restarts)).collect();
     let mut last = Status::default();
     loop {
         let status = Status::read(layout, plane)?;
@@ -180,7 +191,9 @@ pub async fn wait_ready(layout: &Layout, plane: &Plane, patience: Duration, mut 
         }
         let of = |state: State| status.components.iter().filter(|component| component.state == state).cloned().collect::<Vec<_>>();
         let unready = || status.components.iter().filter(|component| !component.ready).cloned().collect::<Vec<_>>();
-        let failing = of(State::Failing);
+        // What failed before we came gets another try first: its cause may be mended.
+        let stale = |component: &ComponentStatus| before.get(&component.name) == Some(&component.restarts) && start.elapsed() < ANOTHER_TRY;
+        let failing: Vec<ComponentStatus> = of(State::Failing).into_iter().filter(|component| !stale(component)).collect();
         if !failing.is_empty() {
             return Err(OperateError::Failing(failing));
         }
@@ -240,7 +253,8 @@ pub async fn purge(layout: &Layout) -> Result<(), OperateError> {
 
 fn signal_supervisor(layout: &Layout) -> Result<(), OperateError> {
     let text = std::fs::read_to_string(layout.supervisor_lock()).unwrap_or_default();
-    // It writes its process id as soon as it holds the lock; a moment earlier there is none, and we look again.
-    let Ok(pid) = text.trim().parse::<u32>() else { return Ok(()) };
+    // It writes its process id as soon as it holds the lock; a moment earlier there is none, or that of one before it, and we look again.
+    let pid = text.trim().parse::<u32>().ok().filter(|pid| process::has_open(*pid, &layout.supervisor_lock()));
+    let Some(pid) = pid else { return Ok(()) };
     process::terminate(pid).map_err(|source| OperateError::System { what: "signal the supervisor", source })
 }

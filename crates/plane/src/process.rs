@@ -96,6 +96,14 @@ pub fn has_argument(pid: u32, argument: &str) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.split(|b| *b == 0).any(|word| word == argument.as_bytes()))
 }
 
+/// Whether the process has this file open.
+#[must_use]
+pub fn has_open(pid: u32, path: &Path) -> bool {
+    let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
+    let wanted = fs::canonicalize(path).ok();
+    fds.into_iter().any(|fd| wanted.is_some() && fs::read_link(fd.path()).ok() == wanted)
+}
+
 /// Resident memory in bytes, as the kernel counts it.
 #[must_use]
 pub fn resident_bytes(pid: u32) -> Option<u64> {
@@ -256,6 +264,18 @@ impl std::fmt::Display for End {
             },
         }
     }
+}
+
+/// The last lines of a log that tell something to people: without the stacks of a Go program that panicked, which hide what it said.
+#[must_use]
+pub fn last_words(path: &Path, lines: usize) -> Vec<String> {
+    let all = log_tail(path, usize::MAX);
+    // A stack is a head and pairs of lines: a call, and where it is, indented.
+    let below = all.iter().skip(1).map(String::as_str).chain([""]);
+    let stack = |line: &str, next: &str| line.starts_with("goroutine ") || line.starts_with('\t') || next.starts_with('\t');
+    let told: Vec<&String> =
+        all.iter().zip(below).filter(|(line, next)| !line.trim().is_empty() && !stack(line, next)).map(|(line, _)| line).collect();
+    told[told.len().saturating_sub(lines)..].iter().map(|line| (*line).clone()).collect()
 }
 
 /// The last lines of a log, at most `lines` of the last 64 KiB.

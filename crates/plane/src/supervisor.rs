@@ -91,7 +91,7 @@ pub enum SupervisorError {
 pub async fn supervise(layout: &Layout, cache: &Path, run: bool, installer: Box<Installer>) -> Result<(), SupervisorError> {
     let plane = Plane::load(layout)?;
     let mut lock = lock_for_a_while(&layout.supervisor_lock()).await?.ok_or_else(|| SupervisorError::Running(plane.name.clone()))?;
-    // For people who look; nothing reads it.
+    // For `down`, which signals whoever holds the lock.
     let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
     let context = Arc::new(context(layout, plane, cache, installer)?);
     let board =

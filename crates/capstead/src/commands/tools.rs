@@ -93,6 +93,10 @@ pub async fn exec(config: &Config, tool: &str, args: Kubectl) -> anyhow::Result<
     let program = fetched.first().map(|fetched| &fetched.path).context("nothing was fetched")?;
     let mut command = std::process::Command::new(program);
     command.arg0(tool).args(args.args).env("KUBECONFIG", layout.kubeconfig());
+    // The plane pins clusterctl's version; asking the network for a newer one only costs time.
+    if std::env::var_os("CLUSTERCTL_DISABLE_VERSIONCHECK").is_none() {
+        command.env("CLUSTERCTL_DISABLE_VERSIONCHECK", "true");
+    }
     // exec only returns if it fails.
     Err(command.exec()).with_context(|| format!("cannot run {}", program.display()))
 }

@@ -36,7 +36,8 @@ pub async fn up(config: &Config, args: Up) -> anyhow::Result<()> {
         source: config.source(&args.binaries),
         bin_dir: config.bin_dir(&args.binaries)?,
         registry_mirrors: config.registry_mirrors(&args.binaries),
-        without: Some(args.without).filter(|without| !without.is_empty()),
+        // `--without=` takes back what was left out before.
+        without: (!args.without.is_empty()).then(|| args.without.into_iter().filter(|name| !name.is_empty()).collect()),
         components: Some(args.component.iter().map(absolute).collect::<anyhow::Result<Vec<_>>>()?).filter(|files| !files.is_empty()),
     };
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
@@ -59,7 +60,7 @@ pub async fn up(config: &Config, args: Up) -> anyhow::Result<()> {
 }
 
 async fn bring_up(layout: &Layout, cache: &Path, choices: Choices, detach: bool, patience: Duration) -> anyhow::Result<()> {
-    let plane = operate::prepare(layout, choices)?;
+    let plane = operate::prepare(layout, choices).await?;
     let bars = Bars::new();
     // Here and not in the supervisor, so that progress and errors are seen.
     let artifacts: Vec<_> = plane.components.iter().map(|component| component.binary.clone()).collect();
@@ -94,6 +95,7 @@ fn ready_message(plane: &Plane, status: &capstead_plane::Status, detach: bool) -
         |name: &str| status.components.iter().find(|component| component.name == name).map(|component| component.version.as_str());
     let parts = [("Cluster API", version("capi-core")), ("Kubernetes", version("kube-apiserver"))];
     let parts: Vec<String> = parts.iter().filter_map(|(title, version)| Some(format!("{title} {}", (*version)?))).collect();
+    let parts = if parts.is_empty() { String::new() } else { format!("{}; ", parts.join(" on ")) };
     let name = if plane.name == "default" { String::new() } else { format!(" --name {}", plane.name) };
     let end = if detach { format!("capstead down{name}") } else { "Ctrl-C".into() };
     let rows = [
@@ -104,7 +106,7 @@ fn ready_message(plane: &Plane, status: &capstead_plane::Status, detach: bool) -
     ];
     let width = rows.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     let rows: String = rows.iter().map(|(command, what)| format!("\n  {command:width$}   {what}")).collect();
-    format!("The plane {:?} is ready: {}; {} components.\n{rows}", plane.name, parts.join(" on "), status.components.len())
+    format!("The plane {:?} is ready: {parts}{} components.\n{rows}", plane.name, status.components.len())
 }
 
 /// Takes a plane down.

@@ -107,7 +107,9 @@ impl Actor {
         let kubeconfig = self.context.layout.component_kubeconfig(&self.component.name);
         let certificates =
             self.component.certificates.iter().all(|certificate| pki::fresh(&certs.join(format!("{}.crt", certificate.name))));
-        certificates && (self.component.user.is_none() || pki::fresh(&kubeconfig) && self.kubeconfig_points_here())
+        // A component may have neither; it has a folder in any case, in which its process works.
+        let folder = self.context.layout.data(&self.component.name).is_dir();
+        folder && certificates && (self.component.user.is_none() || pki::fresh(&kubeconfig) && self.kubeconfig_points_here())
     }
 
     /// Ports may have been chosen anew.

@@ -98,6 +98,16 @@ fn a_binary_that_is_missing_is_named() {
 }
 
 #[test]
+fn the_last_words_of_a_panic_are_what_it_said() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("log");
+    let stack = "goroutine 1 [running]:\nmain.open(...)\n\tmain.go:307 +0x9d\nmain.main()\n\tmain.go:31 +0x28\n";
+    fs::write(&path, format!("opening\npanic: file too large\n\n{stack}exit status 2\n")).expect("written");
+    assert_eq!(last_words(&path, 9), ["opening", "panic: file too large", "exit status 2"]);
+    assert_eq!(last_words(&path, 2), ["panic: file too large", "exit status 2"]);
+}
+
+#[test]
 fn the_tail_of_a_log_is_bounded() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("log");

@@ -1,0 +1,204 @@
+//! The client of one host.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use prost::Message;
+use tonic::Code;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Channel;
+use tonic_prost::ProstCodec;
+
+use crate::AddressError;
+use crate::Call;
+use crate::CallError;
+use crate::Listed;
+use crate::address;
+use crate::api;
+use crate::api::micro_vm_client::MicroVmClient;
+use crate::listing::ListedMessage;
+use crate::listing::ListedResponse;
+use crate::types::MicroVm;
+use crate::types::MicroVmSpec;
+
+/// How long a call may take, and how much a listing may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For a connection to come about.
+    pub connect: Duration,
+    /// For a create, a delete or a get, connecting included. A create is to be taken as possibly still landing for this long.
+    pub call: Duration,
+    /// For a whole listing, the stream that may stand in included.
+    pub list: Duration,
+    /// Bytes of one answer.
+    pub answer: usize,
+}
+
+impl Default for Limits {
+    /// 64 MiB hold 1,000 microVMs with metadata at the 50 KiB that Firecracker's metadata service takes by default.
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { connect: seconds(5), call: seconds(10), list: seconds(30), answer: 64 << 20 }
+    }
+}
+
+/// The client of one host. Clones share one HTTP/2 connection, which is made at the first call and again when it broke.
+#[derive(Clone, Debug)]
+pub struct Client {
+    host: String,
+    channel: Channel,
+    limits: Limits,
+}
+
+impl Client {
+    /// A client that speaks plain HTTP/2 to `address` (`HOST:PORT`). Nothing is connected yet. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When `address` cannot be one.
+    pub fn new(address: &str, limits: Limits) -> Result<Self, AddressError> {
+        let endpoint = address::endpoint(address)?.connect_timeout(limits.connect);
+        Ok(Self::over(address, endpoint.connect_lazy(), limits))
+    }
+
+    /// A client over a channel that the caller made from an endpoint and a connector of its own. `host` is what errors call it.
+    #[must_use]
+    pub fn over(host: &str, channel: Channel, limits: Limits) -> Self {
+        Self { host: host.to_owned(), channel, limits }
+    }
+
+    /// Has a new microVM made, and returns it with its uid while the host still works on it. Two calls make two microVMs.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Transient`] leaves open whether there is, or will be, a microVM.
+    pub async fn create(&self, spec: MicroVmSpec) -> Result<MicroVm, CallError> {
+        let request = api::CreateMicroVmRequest { microvm: Some(spec), metadata: Default::default() };
+        let answer = self.call(Call::Create, request, async |mut client, request| client.create_micro_vm(request).await).await?;
+        answer.microvm.ok_or_else(|| CallError::empty(Call::Create, &self.host))
+    }
+
+    /// Has a microVM deleted. It is gone when [`Client::get`] says [`CallError::NotFound`].
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::NotFound`] when it is gone already.
+    pub async fn delete(&self, uid: &str) -> Result<(), CallError> {
+        let request = api::DeleteMicroVmRequest { uid: uid.to_owned() };
+        self.call(Call::Delete, request, async |mut client, request| client.delete_micro_vm(request).await).await
+    }
+
+    /// Looks at one microVM.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::NotFound`] when the host has none of this uid.
+    pub async fn get(&self, uid: &str) -> Result<MicroVm, CallError> {
+        let request = api::GetMicroVmRequest { uid: uid.to_owned() };
+        let answer = self.call(Call::Get, request, async |mut client, request| client.get_micro_vm(request).await).await?;
+        answer.microvm.ok_or_else(|| CallError::empty(Call::Get, &self.host))
+    }
+
+    /// All microVMs in the given namespaces, without user-data, in no order. None are given: none are returned, without a call.
+    ///
+    /// It is one call; where its answer is over the limit, one stream for each namespace stands in.
+    ///
+    /// # Errors
+    ///
+    /// Never [`CallError::NotFound`]. A listing is whole or fails.
+    pub async fn list(&self, namespaces: &BTreeSet<String>) -> Result<Vec<Listed>, CallError> {
+        if namespaces.is_empty() {
+            return Ok(Vec::new());
+        }
+        let all = async {
+            match self.list_at_once(namespaces).await {
+                Err(status) if is_over_limit(&status) => self.list_by_streams(namespaces).await,
+                answer => answer,
+            }
+        };
+        let mut listed = self.within(Call::List, self.limits.list, all).await?;
+        listed.retain(|microvm| namespaces.contains(&microvm.namespace));
+        Ok(listed)
+    }
+
+    async fn list_at_once(&self, namespaces: &BTreeSet<String>) -> Result<Vec<Listed>, Status> {
+        let mut grpc = self.grpc();
+        grpc.ready().await.map_err(unready)?;
+        // The host knows one namespace or all.
+        let namespace = namespaces.first().filter(|_| namespaces.len() == 1).cloned().unwrap_or_default();
+        let path = PathAndQuery::from_static("/microvm.services.api.v1alpha1.MicroVM/ListMicroVMs");
+        let answer: Response<ListedResponse> = grpc.unary(self.list_request(namespace), path, codec()).await?;
+        Ok(answer.into_inner().microvm.into_iter().map(Listed::from).collect())
+    }
+
+    async fn list_by_streams(&self, namespaces: &BTreeSet<String>) -> Result<Vec<Listed>, Status> {
+        let mut listed = Vec::new();
+        for namespace in namespaces.iter().filter(|namespace| !namespace.is_empty()) {
+            let mut grpc = self.grpc();
+            grpc.ready().await.map_err(unready)?;
+            let path = PathAndQuery::from_static("/microvm.services.api.v1alpha1.MicroVM/ListMicroVMsStream");
+            let mut stream = grpc.server_streaming(self.list_request(namespace.clone()), path, codec()).await?.into_inner();
+            while let Some(ListedMessage { microvm }) = stream.message().await? {
+                listed.extend(microvm.map(Listed::from));
+            }
+        }
+        Ok(listed)
+    }
+
+    fn list_request(&self, namespace: String) -> Request<api::ListMicroVMsRequest> {
+        let mut request = Request::new(api::ListMicroVMsRequest { namespace, name: None });
+        request.set_timeout(self.limits.list);
+        request
+    }
+
+    fn grpc(&self) -> tonic::client::Grpc<Channel> {
+        tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(self.limits.answer)
+    }
+
+    async fn call<Q, A>(
+        &self,
+        call: Call,
+        request: Q,
+        send: impl AsyncFnOnce(MicroVmClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, CallError> {
+        let client = MicroVmClient::new(self.channel.clone()).max_decoding_message_size(self.limits.answer);
+        let mut request = Request::new(request);
+        request.set_timeout(self.limits.call);
+        let answer = self.within(call, self.limits.call, send(client, request)).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// The header tells the host of the deadline; this holds it, whatever the host or the network does.
+    async fn within<T>(&self, call: Call, deadline: Duration, work: impl Future<Output = Result<T, Status>>) -> Result<T, CallError> {
+        match tokio::time::timeout(deadline, work).await {
+            Err(_) => Err(CallError::deadline(call, &self.host, deadline)),
+            Ok(Err(status)) if is_own_deadline(&status) => Err(CallError::deadline(call, &self.host, deadline)),
+            Ok(answer) => answer.map_err(|status| CallError::status(call, &self.host, &status)),
+        }
+    }
+}
+
+fn codec<A: Message + Default + 'static>() -> ProstCodec<api::ListMicroVMsRequest, A> {
+    ProstCodec::default()
+}
+
+fn unready(error: tonic::transport::Error) -> Status {
+    Status::from_error(Box::new(error))
+}
+
+/// The channel reads the header too, and may be quicker; it says `Cancelled`.
+fn is_own_deadline(status: &Status) -> bool {
+    status.code() == Code::DeadlineExceeded || (status.code() == Code::Cancelled && status.message() == "Timeout expired")
+}
+
+/// Over our limit (tonic says `OutOfRange`), or over one between us and the host (grpc-go says `ResourceExhausted`).
+fn is_over_limit(status: &Status) -> bool {
+    match status.code() {
+        Code::OutOfRange => true,
+        Code::ResourceExhausted => status.message().contains("message larger than max"),
+        _ => false,
+    }
+}
