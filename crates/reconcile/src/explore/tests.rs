@@ -155,8 +155,7 @@ fn a_sound_life_cycle_passes() {
 #[test]
 fn finds_a_create_before_its_identity_is_stored() {
     let found = found(cloud(Bug::CreateBeforeIdentity), Broken::Check, "two machines for one object");
-    let expected = ["looks", "Create(7), and the call fails"];
-    assert!(!found.history.iter().any(|line| line.contains(expected[1])), "the shortest history has no needless fault: {found}");
+    assert!(!found.history.iter().any(|line| line.contains("the call fails")), "the shortest history has no needless fault: {found}");
     assert_eq!(found.history.first().map(String::as_str), Some("\"machine\" looks"));
 }
 
