@@ -128,29 +128,8 @@ pub struct Observed<O> {
     pub outside: O,
 }
 
-/// One effect on an InfraCluster. Every write is under a precondition on the uid and resourceVersion of the object as the pass last knew it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Step<S> {
-    /// Store finalizer and token in one write.
-    Claim(Claim),
-    /// Put the finalizer back on a claimed object that lost it.
-    Hold,
-    /// Read the object from the API server itself, and go on only if it is the one the plan was made from.
-    Confirm,
-    /// A provider's step that brings something into being: [`Grounds::sending`] before it.
-    Make(S),
-    /// Another step of the provider's.
-    Change(S),
-    /// Store `spec.controlPlaneEndpoint`; in the spec because status does not survive a move.
-    StoreEndpoint(ApiEndpoint),
-    /// Tell the status. An event goes with it when Ready changes.
-    Tell(Status),
-    /// Remove the finalizer.
-    Release {
-        /// What letting go costs when it is by force: the text of a warning event.
-        cost: Option<String>,
-    },
-}
+/// One effect on an InfraCluster.
+pub type Step<S> = lifecycle::Step<S, ApiEndpoint, Status>;
 
 /// The life cycle of a provider's InfraCluster.
 #[derive(Debug)]
@@ -219,11 +198,14 @@ fn there<P: ClusterProvider>(wish: &P::Wish, seen: &Observed<P::Observed>, now: 
     match &seen.owner {
         // Nothing is written, not even a condition, before core has made the object its Cluster's.
         Referred::NotSet => return Plan::settled().waiting("its Cluster", "has not set itself as owner yet"),
+        Referred::Astray { why } if seen.object.claim.is_none() => {
+            return wait(seen, condition::Status::False, Blocked::new(reason::WAITING_FOR_CLUSTER, "its Cluster", why));
+        }
         Referred::Missing { name } if seen.object.claim.is_none() => {
             let on = format!("Cluster {name}, its owner,");
             return wait(seen, condition::Status::False, Blocked::new(reason::WAITING_FOR_CLUSTER, on, "does not exist"));
         }
-        Referred::Missing { .. } | Referred::Found(_) => (),
+        Referred::Astray { .. } | Referred::Missing { .. } | Referred::Found(_) => (),
     }
     let subject = subject(seen);
     let new = Claim { token: seen.object.uid.clone(), placement: String::new() };
@@ -278,7 +260,7 @@ fn complete<P: ClusterProvider>(seen: &Observed<P::Observed>, found: Found, plan
     };
     let mut steps = Vec::new();
     if let Some(endpoint) = found.endpoint.filter(|endpoint| endpoint.is_whole() && subject(seen).endpoint.is_none()) {
-        steps.push(Step::StoreEndpoint(endpoint));
+        steps.push(Step::Store(endpoint));
     }
     if let Some(condition) = condition {
         steps.extend(tell(seen, |status| {

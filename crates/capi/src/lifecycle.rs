@@ -57,6 +57,11 @@ impl Object {
 pub enum Referred<T> {
     /// The reference is not set yet.
     NotSet,
+    /// The reference is not set, and will not be before somebody does something.
+    Astray {
+        /// What is wrong. Predicate, of the object that should be referred to.
+        why: String,
+    },
     /// It names an object that does not exist.
     Missing {
         /// The name.
@@ -117,6 +122,30 @@ pub enum Absent<S> {
     /// It cannot be told, or can no longer be told: a host that does not answer, one that is no longer known, credentials that are gone. A provider
     /// whose last look failed says this and not `Nothing`, so that a person can decide.
     Unknown(Blocked),
+}
+
+/// One effect on an infrastructure object. Every write is under a precondition on the uid and resourceVersion of the object as the pass last knew it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step<S, N, T> {
+    /// Store finalizer, token and placement in one write.
+    Claim(Claim),
+    /// Put the finalizer back on a claimed object that lost it.
+    Hold,
+    /// Read the object from the API server itself, and go on only if it is the one the plan was made from.
+    Confirm,
+    /// A provider's step that brings something into being: [`Grounds::sending`] before it.
+    Make(S),
+    /// Another step of the provider's.
+    Change(S),
+    /// Store what the contract wants in the spec, because status does not survive a move: providerID or endpoint.
+    Store(N),
+    /// Tell the status. An event goes with it when Ready changes.
+    Tell(T),
+    /// Remove the finalizer.
+    Release {
+        /// What letting go costs when it is by force: the text of a warning event.
+        cost: Option<String>,
+    },
 }
 
 /// The conditions of `told`, sorted, without times.

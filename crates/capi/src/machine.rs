@@ -10,7 +10,7 @@
 //!
 //! What keeps it from ever making two machines for one object, leaving one behind or touching another's:
 //!
-//! - finalizer, token and placement are stored in one write before anything is made ([`Step::Claim`]);
+//! - finalizer, token and placement are stored in one write before anything is made ([`lifecycle::Step::Claim`]);
 //! - something is made only on good [`Grounds`], and only right after the API server confirmed the object the plan was made from;
 //! - the finalizer goes only on good grounds, or by a person's force.
 //!
@@ -29,6 +29,9 @@ use crate::meta::bootstrap_secret;
 use crate::ownership::{Claim, Grounds};
 use crate::provider::{InfraMachineStatus, Initialization};
 use crate::types::{MachineAddress, ProviderId};
+
+/// How long a machine may take to become whole before anybody is told that it is being made.
+const BRIEF: Duration = Duration::from_secs(1);
 
 /// What a provider of machines adds to the life cycle: pure functions over its own observation.
 pub trait MachineProvider {
@@ -188,29 +191,8 @@ pub struct Observed<O> {
     pub outside: O,
 }
 
-/// One effect on an InfraMachine. Every write is under a precondition on the uid and resourceVersion of the object as the pass last knew it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Step<S> {
-    /// Store finalizer, token and placement in one write.
-    Claim(Claim),
-    /// Put the finalizer back on a claimed object that lost it.
-    Hold,
-    /// Read the object from the API server itself, and go on only if it is the one the plan was made from.
-    Confirm,
-    /// A provider's step that brings something into being: [`Grounds::sending`] before it.
-    Make(S),
-    /// Another step of the provider's.
-    Change(S),
-    /// Store `spec.providerID`.
-    StoreProviderId(ProviderId),
-    /// Tell the status. An event goes with it when Ready changes.
-    Tell(Status),
-    /// Remove the finalizer.
-    Release {
-        /// What letting go costs when it is by force: the text of a warning event.
-        cost: Option<String>,
-    },
-}
+/// One effect on an InfraMachine.
+pub type Step<S> = lifecycle::Step<S, ProviderId, Status>;
 
 /// The life cycle of a provider's InfraMachine.
 #[derive(Debug)]
@@ -279,6 +261,9 @@ fn there<P: MachineProvider>(wish: &P::Wish, seen: &Observed<P::Observed>, now: 
     if seen.owner == Referred::NotSet {
         return Plan::settled().waiting("its Machine", "has not set itself as owner yet");
     }
+    if let (Referred::Astray { .. }, None, Some(blocked)) = (&seen.owner, &seen.object.claim, gate(seen)) {
+        return wait(seen, condition::Status::False, blocked);
+    }
     let Some(claim) = &seen.object.claim else {
         // Made before this life cycle, or its annotations were lost: what carries no token is nobody's to act on.
         if let Some(id) = &seen.provider_id {
@@ -301,8 +286,8 @@ fn there<P: MachineProvider>(wish: &P::Wish, seen: &Observed<P::Observed>, now: 
             Plan::settled().waiting(on, why).look_at(seen.grounds.look_at(now))
         }
         Present::Nothing(_) if seen.provider_id.is_some() => vanished(seen, claim),
-        Present::Nothing(plan) => make::<P>(seen, plan, Status { addresses: Vec::new(), ..seen.status.clone() }),
-        Present::Something(found, plan) => complete::<P>(seen, found, plan),
+        Present::Nothing(plan) => make::<P>(seen, plan, Status { addresses: Vec::new(), ..seen.status.clone() }, now),
+        Present::Something(found, plan) => complete::<P>(seen, found, plan, now),
     };
     if !seen.object.finalizer {
         plan.steps.insert(0, Step::Hold);
@@ -343,13 +328,14 @@ fn begin<P: MachineProvider>(wish: &P::Wish, seen: &Observed<P::Observed>) -> Pl
 fn gate<O>(seen: &Observed<O>) -> Option<Blocked> {
     let owner = match &seen.owner {
         Referred::NotSet => return Some(Blocked::new(reason::WAITING_FOR_MACHINE, "its Machine", "has not set itself as owner yet")),
+        Referred::Astray { why } => return Some(Blocked::new(reason::WAITING_FOR_MACHINE, "its Machine", why)),
         Referred::Missing { name } => {
             return Some(Blocked::new(reason::OBJECT_DOES_NOT_EXIST, format!("Machine {name}, its owner,"), "does not exist"));
         }
         Referred::Found(owner) => owner,
     };
     match &seen.cluster {
-        Referred::NotSet => {
+        Referred::NotSet | Referred::Astray { .. } => {
             return Some(Blocked::new(reason::WAITING_FOR_CLUSTER, "its Machine's spec.clusterName", "names no Cluster"));
         }
         Referred::Missing { name } => {
@@ -384,9 +370,9 @@ fn effect<P: MachineProvider>(step: P::Step) -> Step<P::Step> {
 }
 
 /// Carries out the provider's plan, towards `status`. Making steps are gated, confirmed, and preceded by the telling of why the last try failed.
-fn make<P: MachineProvider>(seen: &Observed<P::Observed>, plan: Plan<P::Step>, mut status: Status) -> Plan<Step<P::Step>> {
+fn make<P: MachineProvider>(seen: &Observed<P::Observed>, plan: Plan<P::Step>, mut status: Status, now: Timestamp) -> Plan<Step<P::Step>> {
     // Nobody waits without a word, whatever the provider says.
-    let plan = if plan.is_settled() { plan.waiting("the machine", "is not whole yet") } else { plan };
+    let mut plan = if plan.is_settled() { plan.waiting("the machine", "is not whole yet") } else { plan };
     let making = plan.steps.iter().any(P::makes);
     if making && let Some(blocked) = gate(seen) {
         return wait(seen, condition::Status::False, blocked);
@@ -397,9 +383,15 @@ fn make<P: MachineProvider>(seen: &Observed<P::Observed>, plan: Plan<P::Step>, m
     let failure = seen.failure.as_ref().filter(|_| !plan.steps.is_empty());
     let told = match failure {
         Some(Failure { cause }) => Some((reason::PROVISIONING_FAILED, cause.clone())),
-        // What the next step may already have changed is not worth a write.
-        None if plan.steps.is_empty() => Some((reason::PROVISIONING, lifecycle::sentence(&plan.waits))),
-        None => None,
+        // What the next step may already have changed is not worth a write, nor is a wait that may be over at once.
+        None if !plan.steps.is_empty() => None,
+        None => match seen.grounds.fresh_until(BRIEF).filter(|until| now < *until) {
+            Some(until) => {
+                plan = plan.look_at(until);
+                None
+            }
+            None => Some((reason::PROVISIONING, lifecycle::sentence(&plan.waits))),
+        },
     };
     let mut steps = Vec::new();
     if let Some((reason, message)) = told {
@@ -417,7 +409,7 @@ fn make<P: MachineProvider>(seen: &Observed<P::Observed>, plan: Plan<P::Step>, m
 }
 
 /// Something is there: store its name, tell what it is, and complete it.
-fn complete<P: MachineProvider>(seen: &Observed<P::Observed>, found: Found, plan: Plan<P::Step>) -> Plan<Step<P::Step>> {
+fn complete<P: MachineProvider>(seen: &Observed<P::Observed>, found: Found, plan: Plan<P::Step>, now: Timestamp) -> Plan<Step<P::Step>> {
     if let (Some(stored), Some(other)) = (&seen.provider_id, &found.provider_id)
         && stored != other
     {
@@ -449,11 +441,11 @@ fn complete<P: MachineProvider>(seen: &Observed<P::Observed>, found: Found, plan
             lifecycle::set(&mut told.conditions, ready(condition::Status::True, reason::READY, ""));
         })
     } else {
-        make::<P>(seen, plan, status)
+        make::<P>(seen, plan, status, now)
     };
     if let Some(id) = new_id {
         next.steps.retain(|step| *step != Step::Confirm);
-        next.steps.insert(0, Step::StoreProviderId(id));
+        next.steps.insert(0, Step::Store(id));
     }
     next
 }

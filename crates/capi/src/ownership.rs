@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use capstead_reconcile::Timestamp;
+use capstead_reconcile::{Timestamp, later};
 use kube::ResourceExt;
 
 /// The annotation with the ownership token. Annotations survive a move to another management cluster, status does not.
@@ -76,6 +76,15 @@ impl Grounds {
         Self::After(now)
     }
 
+    /// Until when what was last made counts as just made, `brief` after it was heard of; `None` when nothing was made.
+    #[must_use]
+    pub fn fresh_until(self, brief: Duration) -> Option<Timestamp> {
+        match self {
+            Self::NothingMade => None,
+            Self::After(time) => Some(later(time, brief)),
+        }
+    }
+
     /// Whether a look that began then shows everything; `None` is no look at all.
     #[must_use]
     pub fn cover(self, began: Option<Timestamp>) -> bool {
@@ -94,10 +103,6 @@ impl Grounds {
             Self::After(time) => later(time, Duration::from_millis(1)).max(now),
         }
     }
-}
-
-fn later(time: Timestamp, wait: Duration) -> Timestamp {
-    time.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -44,3 +44,9 @@ pub use plan::Wait;
 
 /// A point in time, as planners receive it. Planners never read a clock.
 pub type Timestamp = jiff::Timestamp;
+
+/// `time + wait`, or the end of time.
+#[must_use]
+pub fn later(time: Timestamp, wait: std::time::Duration) -> Timestamp {
+    time.checked_add(wait).unwrap_or(Timestamp::MAX)
+}

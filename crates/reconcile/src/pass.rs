@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::Backoff;
 use crate::Plan;
 use crate::Timestamp;
+use crate::later;
 
 /// How one step went.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -163,11 +164,6 @@ impl<S> Report<S> {
             Ended::Terminal { .. } => Look::At(later(now, backoff.longest())),
         }
     }
-}
-
-/// `now + wait`, or the end of time.
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+mod explored;
+
 use super::*;
 
 const NOW: Timestamp = Timestamp::constant(1_000, 0);
@@ -106,7 +108,7 @@ fn words(seen: &Seen) -> Vec<String> {
         Step::Confirm => "confirm".into(),
         Step::Make(step) => format!("make {step}"),
         Step::Change(step) => format!("change {step}"),
-        Step::StoreEndpoint(endpoint) => format!("endpoint {}", endpoint.host),
+        Step::Store(endpoint) => format!("endpoint {}", endpoint.host),
         Step::Tell(status) => {
             let paused = status.conditions.iter().find(|known| known.type_ == "Paused" && known.status == condition::Status::True);
             let told = paused.or(status.conditions.iter().find(|known| known.type_ == "Ready"));

@@ -124,7 +124,7 @@ fn word(step: &Step<u8>) -> String {
         Step::Confirm => "confirm".into(),
         Step::Make(step) => format!("make {step}"),
         Step::Change(step) => format!("change {step}"),
-        Step::StoreProviderId(id) => format!("id {id}"),
+        Step::Store(id) => format!("id {id}"),
         Step::Tell(status) => {
             let paused = status.conditions.iter().find(|known| known.type_ == "Paused" && known.status == condition::Status::True);
             let told = paused.or(status.conditions.iter().find(|known| known.type_ == "Ready"));
@@ -150,6 +150,11 @@ fn every_gate() {
         ("another manager's, deleted", deleting(with(claimed(), |s| s.object.watched = false)), &[]),
         ("another system's", with(claimed(), |s| s.object.externally_managed = true), &[]),
         ("no owner yet: not even a condition", with(new(), |s| s.owner = Referred::NotSet), &[]),
+        (
+            "an owner that will not come is told",
+            with(new(), |s| s.owner = Referred::Astray { why: "is nowhere".into() }),
+            &["tell Ready False WaitingForMachine"],
+        ),
         ("its own pause", with(new(), |s| s.object.paused = true), &["tell Paused True Paused"]),
         (
             "paused by its cluster",

@@ -108,7 +108,7 @@ fn undisturbed(lab: &mut Lab) -> Vec<&'static str> {
                 Step::Confirm => "read",
                 Step::Make(_) => "make",
                 Step::Change(_) => "take away",
-                Step::StoreProviderId(_) => "write providerID",
+                Step::Store(_) => "write providerID",
                 Step::Tell(_) => "write status",
                 Step::Release { .. } => "write: finalizer off",
             });

@@ -114,7 +114,7 @@ proptest! {
                     prop_assert!(!seen.object.deleting && !seen.object.paused && seen.owner == owner(Bootstrap::Ready), "{steps:?}");
                 }
                 Step::Claim(_) => prop_assert!(!stored && seen.provider_id.is_none() && n == 0, "{steps:?}"),
-                Step::StoreProviderId(_) => prop_assert!(seen.provider_id.is_none(), "a providerID changes: {steps:?}"),
+                Step::Store(_) => prop_assert!(seen.provider_id.is_none(), "a providerID changes: {steps:?}"),
                 Step::Tell(status) => {
                     prop_assert!(*status != seen.status || !seen.status_current, "a write without news: {steps:?}");
                     prop_assert!(status.provisioned || !seen.status.provisioned, "provisioned is taken back: {steps:?}");

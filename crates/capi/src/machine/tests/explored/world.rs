@@ -306,7 +306,7 @@ impl Lab {
                 }
             }
             Step::Hold => api.finalizer = true,
-            Step::StoreProviderId(id) => {
+            Step::Store(id) => {
                 self.renamed |= api.provider_id.as_ref().is_some_and(|known| known != id);
                 api.provider_id = Some(id.clone());
                 api.current = api.status.conditions.is_empty();
