@@ -17,5 +17,14 @@ pub(crate) fn endpoint(address: &str) -> Result<tonic::transport::Endpoint, Addr
     tonic::transport::Endpoint::from_shared(format!("http://{address}")).map_err(|_| wrong())
 }
 
+/// Whether a host can have this address: `HOST:PORT`, both required.
+///
+/// # Errors
+///
+/// When none can.
+pub fn check_address(address: &str) -> Result<(), AddressError> {
+    endpoint(address).map(|_| ())
+}
+
 #[cfg(test)]
 mod tests;

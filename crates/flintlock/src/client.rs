@@ -41,9 +41,12 @@ impl Default for Limits {
     /// 64 MiB hold 1,000 microVMs with metadata at the 50 KiB that Firecracker's metadata service takes by default.
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connect: seconds(5), call: seconds(10), list: seconds(30), answer: 64 << 20 }
+        Self { connect: seconds(3), call: seconds(10), list: seconds(30), answer: 64 << 20 }
     }
 }
+
+/// How often a busy connection is asked whether it is alive, and how long it may take to answer.
+const ALIVE: Duration = Duration::from_secs(3);
 
 /// The client of one host. Clones share one HTTP/2 connection, which is made at the first call and again when it broke.
 #[derive(Clone, Debug)]
@@ -60,7 +63,11 @@ impl Client {
     ///
     /// When `address` cannot be one.
     pub fn new(address: &str, limits: Limits) -> Result<Self, AddressError> {
-        let endpoint = address::endpoint(address)?.connect_timeout(limits.connect);
+        let endpoint = address::endpoint(address)?
+            .connect_timeout(limits.connect)
+            // A host that went without a word is noticed while calls wait for it, and its connection is made anew.
+            .http2_keep_alive_interval(ALIVE)
+            .keep_alive_timeout(ALIVE);
         Ok(Self::over(address, endpoint.connect_lazy(), limits))
     }
 

@@ -45,6 +45,17 @@ pub enum CallError {
         #[source]
         cause: Cause,
     },
+    /// There is no connection, so nothing was sent: nothing can have come of it, nor will.
+    #[error("{call} on {host} was not sent")]
+    Unsent {
+        /// What should be called.
+        call: Call,
+        /// The host's address.
+        host: String,
+        /// What happened.
+        #[source]
+        cause: Cause,
+    },
     /// The same call fails until somebody changes the request, the credentials or the host.
     #[error("{call} on {host} was refused")]
     Terminal {
@@ -106,6 +117,9 @@ impl CallError {
     pub(crate) fn status(call: Call, host: &str, status: &Status) -> Self {
         let cause = Cause::Status { code: status.code(), message: chain(status) };
         let host = host.to_owned();
+        if never_sent(status) {
+            return Self::Unsent { call, host, cause };
+        }
         match kind(call, status.code(), status.message()) {
             Kind::Transient => Self::Transient { call, host, cause },
             Kind::Terminal => Self::Terminal { call, host, cause },
@@ -152,6 +166,18 @@ fn says_spec_not_found(message: &str) -> bool {
         .split("microvm spec ")
         .skip(1)
         .any(|rest| rest.split_once(' ').is_some_and(|(name, said)| name.contains('/') && said.starts_with("not found")))
+}
+
+/// Whether the connection could not be made at all.
+fn never_sent(status: &Status) -> bool {
+    let mut next = status.source();
+    while let Some(source) = next {
+        if source.is::<tonic::ConnectError>() {
+            return true;
+        }
+        next = source.source();
+    }
+    false
 }
 
 /// The text with those below it: what a broken connection says is in its sources.

@@ -9,7 +9,7 @@ mod error;
 mod listing;
 mod pool;
 
-pub use address::AddressError;
+pub use address::{AddressError, check_address};
 pub use client::{Client, Limits};
 pub use error::{Call, CallError, Cause};
 pub use listing::Listed;

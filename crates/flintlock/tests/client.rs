@@ -172,7 +172,7 @@ async fn errors_of_a_real_answer_are_sorted() {
     // Nobody listens where a listener was bound and dropped.
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let error = Client::new(&closed.to_string(), Limits::default()).unwrap().get("x").await.unwrap_err();
-    assert!(matches!(error, CallError::Transient { cause: Cause::Status { .. }, .. }), "{error:?}");
+    assert!(matches!(error, CallError::Unsent { cause: Cause::Status { .. }, .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use super::*;
 fn sorted(call: Call, code: Code, message: &str) -> &'static str {
     match CallError::status(call, "host:9090", &Status::new(code, message)) {
         CallError::Transient { .. } => "transient",
+        CallError::Unsent { .. } => "unsent",
         CallError::Terminal { .. } => "terminal",
         CallError::NotFound { .. } => "not found",
     }
