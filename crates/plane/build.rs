@@ -17,15 +17,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         for file in sorted(&set)? {
             println!("cargo::rerun-if-changed={}", file.display());
             let name = file.strip_prefix(objects)?.to_string_lossy().into_owned();
-            let packed = out.join(name.replace('/', "-") + ".gz");
-            let mut encoder = GzEncoder::new(std::fs::File::create(&packed)?, Compression::best());
-            encoder.write_all(&std::fs::read(&file)?)?;
-            encoder.finish()?;
-            table += &format!("    ({name:?}, include_bytes!({packed:?})),\n");
+            table += &pack(&file, &name, &out)?;
         }
     }
+    // A provider's release file serves a plane too.
+    let microvm = Path::new("../../deploy/microvm/infrastructure-components.yaml");
+    println!("cargo::rerun-if-changed={}", microvm.display());
+    table += &pack(microvm, "providers/capstead-microvm.yaml", &out)?;
     std::fs::write(out.join("objects.rs"), table + "]")?;
     Ok(())
+}
+
+/// Packs a file, and returns its entry in the table.
+fn pack(file: &Path, name: &str, out: &Path) -> Result<String, Box<dyn Error>> {
+    let packed = out.join(name.replace('/', "-") + ".gz");
+    let mut encoder = GzEncoder::new(std::fs::File::create(&packed)?, Compression::best());
+    encoder.write_all(&std::fs::read(file)?)?;
+    encoder.finish()?;
+    Ok(format!("    ({name:?}, include_bytes!({packed:?})),\n"))
 }
 
 fn sorted(dir: &Path) -> Result<Vec<PathBuf>, std::io::Error> {

@@ -20,6 +20,9 @@ pub struct Artifact {
     /// How a binary tells its version. Without it nothing is taken from the search path, and nothing is checked elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
+    /// It is the running program itself, which is taken from nowhere else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub itself: bool,
     /// The OCI image that holds the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSource>,
@@ -160,6 +163,8 @@ pub struct ParseSourceError {
 pub enum Origin {
     /// Found in the given folder or on the search path.
     Path,
+    /// The running program.
+    Itself,
     /// Taken out of an OCI image.
     Oci {
         /// The image as the artifact names it.
@@ -180,6 +185,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path => f.write_str("path"),
+            Self::Itself => f.write_str("this program"),
             Self::Oci { reference, .. } => write!(f, "OCI image {reference}"),
             Self::Go { package, .. } => write!(f, "Go build of {package}"),
         }

@@ -107,6 +107,9 @@ pub enum FetchError {
     /// The cache does not work, so nothing can be fetched.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// The system does not say where the running program is.
+    #[error("the running program cannot be found")]
+    Itself(#[source] std::io::Error),
     /// Every permitted source was tried.
     #[error("cannot get {name} {version} ({platform}):{}", list(attempts))]
     Exhausted {
@@ -151,6 +154,10 @@ impl Store {
         artifact.validate()?;
         let report = Reporter::new(&artifact.name, progress);
         let search_path = options.search_path.clone().or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+        if artifact.itself {
+            let path = std::env::current_exe().map_err(FetchError::Itself)?;
+            return Ok(Fetched { path, version: artifact.version.clone(), source: Origin::Itself, cached: false, digest: None });
+        }
         let mut attempts = Vec::new();
         let mut tried = |source, error| attempts.push(Attempt { source, error });
 

@@ -256,6 +256,7 @@ fn origin(origin: &Origin) -> &'static str {
         Origin::Path => "path",
         Origin::Oci { .. } => "oci",
         Origin::Go { .. } => "go",
+        Origin::Itself => "itself",
     }
 }
 

@@ -21,6 +21,9 @@ const COMPONENTS: [(&str, &str); 6] = [
     ("cluster-api/capi-control-plane-kubeadm.yaml", include_str!("../components/cluster-api/capi-control-plane-kubeadm.yaml")),
 ];
 
+/// Providers of infrastructure, which a plane has when it is asked to.
+const PROVIDERS: [(&str, &str); 1] = [("microvm", include_str!("../components/providers/capstead-microvm.yaml"))];
+
 /// Files under `deploy/plane/`, packed by build.rs.
 const OBJECTS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/objects.rs"));
 
@@ -64,6 +67,14 @@ pub enum BuiltinError {
         /// What there is.
         known: Vec<String>,
     },
+    /// No such provider.
+    #[error("provider {asked} is not built in; there are {}", known.join(", "))]
+    NoSuchProvider {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        known: Vec<String>,
+    },
     /// A compiled-in file is wrong: a defect of this build.
     #[error("the built-in file {file} is wrong")]
     Text {
@@ -92,15 +103,32 @@ pub fn cluster_api_versions() -> Result<Vec<String>, BuiltinError> {
 /// There is no such version, or the build is broken.
 pub fn components(cluster_api: Option<&str>) -> Result<Vec<Component>, BuiltinError> {
     let variables = variables(cluster_api)?;
-    COMPONENTS
+    COMPONENTS.iter().map(|(file, text)| component(file, text, &variables)).collect()
+}
+
+fn component(file: &str, text: &str, variables: &BTreeMap<String, String>) -> Result<Component, BuiltinError> {
+    let mut component = Component::parse(text, Path::new(file))?;
+    component.binary = fill("components", &component.binary, variables)?;
+    component.objects = component.objects.map(|objects| fill("components", &objects, variables)).transpose()?;
+    Ok(component)
+}
+
+/// The names of Capstead's own providers.
+pub fn providers() -> impl Iterator<Item = &'static str> {
+    PROVIDERS.iter().map(|(name, _)| *name)
+}
+
+/// One of Capstead's own providers: a component that runs this very program.
+///
+/// # Errors
+/// There is none of this name, or the build is broken.
+pub fn provider(name: &str) -> Result<Component, BuiltinError> {
+    let (file, text) = PROVIDERS
         .iter()
-        .map(|(file, text)| {
-            let mut component = Component::parse(text, Path::new(file))?;
-            component.binary = fill("components", &component.binary, &variables)?;
-            component.objects = component.objects.map(|objects| fill("components", &objects, &variables)).transpose()?;
-            Ok(component)
-        })
-        .collect()
+        .find(|(known, _)| *known == name)
+        .ok_or_else(|| BuiltinError::NoSuchProvider { asked: name.to_owned(), known: providers().map(str::to_owned).collect() })?;
+    let variables = BTreeMap::from([("CAPSTEAD_VERSION".to_owned(), concat!("v", env!("CARGO_PKG_VERSION")).to_owned())]);
+    component(file, text, &variables)
 }
 
 /// The tools that go with it: kubectl and clusterctl.

@@ -50,6 +50,9 @@ pub struct Options {
     /// Components to leave out.
     #[serde(default)]
     pub without: Vec<String>,
+    /// Capstead's own providers, by name.
+    #[serde(default)]
+    pub providers: Vec<String>,
     /// Files of further components.
     #[serde(default)]
     pub components: Vec<PathBuf>,
@@ -143,6 +146,7 @@ pub struct Choices {
     pub bin_dir: Option<PathBuf>,
     pub registry_mirrors: Option<String>,
     pub without: Option<Vec<String>>,
+    pub providers: Option<Vec<String>>,
     pub components: Option<Vec<PathBuf>>,
 }
 
@@ -157,6 +161,7 @@ impl Choices {
             bin_dir: self.bin_dir.or(kept.bin_dir),
             registry_mirrors: self.registry_mirrors.unwrap_or(kept.registry_mirrors),
             without: self.without.unwrap_or(kept.without),
+            providers: self.providers.unwrap_or(kept.providers),
             components: self.components.unwrap_or(kept.components),
         }
     }
@@ -183,6 +188,9 @@ impl Options {
     /// The options do not fit together, or a component's file cannot be used.
     pub fn components(&self) -> Result<Vec<Component>, PlaneError> {
         let mut all = builtin::components(self.capi_version.as_deref())?;
+        for name in &self.providers {
+            all.push(builtin::provider(name)?);
+        }
         for path in &self.components {
             all.push(Component::load(path)?);
         }

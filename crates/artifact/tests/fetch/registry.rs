@@ -117,6 +117,7 @@ async fn built() -> PathBuf {
     let artifact = Artifact {
         name: "registry".to_owned(),
         version: "v3.1.2".to_owned(),
+        itself: false,
         probe: Some(Probe { args: vec!["--version".to_owned()], pattern: "{version}".to_owned() }),
         image: None,
         go: Some(GoSource {

@@ -21,6 +21,7 @@ pub fn artifact(name: &str, version: &str) -> Artifact {
     Artifact {
         name: name.to_owned(),
         version: version.to_owned(),
+        itself: false,
         probe: Some(Probe { args: vec!["--version".to_owned()], pattern: format!("{name} {{version}}") }),
         image: None,
         go: None,
