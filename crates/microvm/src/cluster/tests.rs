@@ -1,0 +1,97 @@
+use capstead_capi::cluster::{Lifecycle, Observed, Owner, Status};
+use capstead_capi::lifecycle::{Object, Referred, Step};
+use capstead_capi::ownership::Grounds;
+use capstead_capi::types::ApiEndpoint;
+use capstead_reconcile::{Reconciler, Timestamp};
+
+use super::*;
+use crate::sample;
+
+const NOW: Timestamp = Timestamp::constant(1_000, 0);
+
+fn object(endpoint: Option<ApiEndpoint>, on_the_cluster: Option<ApiEndpoint>) -> Observed<()> {
+    Observed {
+        object: Object {
+            namespace: "team-a".into(),
+            name: "mvm".into(),
+            uid: "u".into(),
+            deleting: false,
+            finalizer: true,
+            watched: true,
+            externally_managed: false,
+            paused: false,
+            forced: false,
+            claim: Some(Claim { token: "u".into(), placement: String::new() }),
+        },
+        endpoint,
+        status: Status::default(),
+        status_current: true,
+        owner: Referred::Found(Owner { paused: false, endpoint: on_the_cluster }),
+        machines: 0,
+        grounds: Grounds::After(Timestamp::constant(900, 0)),
+        looked: Some(NOW),
+        failure: None,
+        outside: (),
+    }
+}
+
+fn endpoint() -> Option<ApiEndpoint> {
+    Some(ApiEndpoint::new("10.0.0.100", 6443).unwrap())
+}
+
+/// What is told, and Ready in words.
+fn told(wish: &Wish, seen: &Observed<()>) -> (Status, String) {
+    let plan = Lifecycle::<Pools>::plan(wish, seen, NOW);
+    let [Step::Tell(status)] = plan.steps.as_slice() else { panic!("only to be told: {plan:?}") };
+    let ready = status.conditions.iter().find(|known| known.type_ == "Ready").unwrap();
+    (status.clone(), format!("{} {}: {}", ready.status, ready.reason, ready.message))
+}
+
+#[test]
+fn with_hosts_and_endpoint_it_is_provisioned_and_its_hosts_are_failure_domains() {
+    let wish = Wish::of(&sample::cluster());
+    for seen in [object(endpoint(), None), object(None, endpoint())] {
+        let (status, ready) = told(&wish, &seen);
+        assert!(status.provisioned);
+        assert_eq!(ready, "True Ready: ");
+        assert_eq!(status.failure_domains, [FailureDomain::new("10.0.0.1:9090", true), FailureDomain::new("10.0.0.2:9090", false)]);
+    }
+}
+
+#[test]
+fn without_endpoint_it_waits_and_says_where_to_set_it() {
+    let (status, ready) = told(&Wish::of(&sample::cluster()), &object(None, None));
+    assert!(!status.provisioned);
+    assert_eq!(
+        ready,
+        "False Provisioning: the control plane's endpoint is not known: set spec.controlPlaneEndpoint here or on the Cluster"
+    );
+}
+
+#[test]
+fn a_pool_that_breaks_a_rule_keeps_the_domains_it_had() {
+    let wish =
+        Wish { hosts: Vec::new(), violations: vec![Violation::new("spec.placement.staticPool.hosts", "must have at least one host")] };
+    let mut seen = object(endpoint(), None);
+    seen.status = Status { provisioned: true, failure_domains: vec![FailureDomain::new("a:1", true)], conditions: Vec::new() };
+    let (status, ready) = told(&wish, &seen);
+    assert_eq!(ready, "False Provisioning: spec.placement.staticPool.hosts must have at least one host");
+    assert_eq!((status.provisioned, status.failure_domains), (true, vec![FailureDomain::new("a:1", true)]));
+}
+
+#[test]
+fn of_many_hosts_those_for_control_planes_are_told_first_and_no_more_than_the_contract_takes() {
+    let hosts: Vec<Host> = (0..150).map(|at| Host { endpoint: format!("{at:03}:1"), control_plane_allowed: at >= 140 }).collect();
+    let domains = failure_domains(&hosts);
+    assert_eq!(domains.len(), 100);
+    assert_eq!(domains.iter().filter(|domain| domain.allows_control_plane()).count(), 10);
+    assert!(domains.is_sorted_by_key(|domain| &domain.name));
+}
+
+#[test]
+fn nothing_keeps_it_when_its_machines_are_gone() {
+    let mut seen = object(endpoint(), None);
+    seen.object.deleting = true;
+    let plan = Lifecycle::<Pools>::plan(&Wish::default(), &seen, NOW);
+    assert_eq!(plan.steps, [Step::Release { cost: None }]);
+}

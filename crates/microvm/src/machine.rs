@@ -1,0 +1,306 @@
+//! What this provider adds to the life cycle of a machine: one microVM on one host.
+
+use std::time::Duration;
+
+use capstead_capi::lifecycle::{Absent, Blocked, Present};
+use capstead_capi::machine::{Found, MachineProvider, Subject};
+use capstead_capi::ownership::Claim;
+use capstead_capi::types::{MachineAddress, MachineAddressType, ProviderId};
+use capstead_engine::Violation;
+use capstead_flintlock::Listed;
+use capstead_flintlock::types::micro_vm_status::MicroVmState;
+use capstead_reconcile::Plan;
+
+use crate::api::v1alpha2::{MicrovmCluster, MicrovmMachine, VmState};
+use crate::spec;
+use crate::validate::{cidr, validate_cluster, validate_machine};
+
+/// The scheme of provider ids: `microvm://<host>/<uid>`.
+pub const SCHEME: &str = "microvm";
+
+/// The reason of Ready when the host does not answer.
+pub const HOST_UNREACHABLE: &str = "HostUnreachable";
+/// The reason of Ready when no host can take the machine.
+pub const NO_HOST: &str = "NoHost";
+/// The reason of Ready when the MicrovmCluster or MicrovmMachine breaks a rule.
+pub const INVALID_SPEC: &str = "InvalidSpec";
+
+/// The field that lists the hosts.
+const POOL: &str = "spec.placement.staticPool.hosts of the MicrovmCluster";
+
+/// The provider of machines.
+#[derive(Debug)]
+pub struct Microvms;
+
+/// What is asked of this provider for one machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// The pool.
+    pub hosts: Vec<Host>,
+    /// The addresses the guest is given.
+    pub addresses: Vec<MachineAddress>,
+    /// What is wrong with it all; the field says of which object.
+    pub violations: Vec<Violation>,
+}
+
+/// A host of the pool.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Host {
+    /// Its `HOST:PORT`, which is its name, too.
+    pub endpoint: String,
+    /// Whether control plane machines may be placed here.
+    pub control_plane_allowed: bool,
+}
+
+impl Wish {
+    /// What the two objects ask for.
+    #[must_use]
+    pub fn of(machine: &MicrovmMachine, cluster: Option<&MicrovmCluster>) -> Self {
+        let Some(cluster) = cluster else {
+            let violation = Violation::new("spec.infrastructureRef of the Cluster", "names no MicrovmCluster that exists");
+            return Self { violations: vec![violation], ..Self::default() };
+        };
+        let of = |kind: &str, violations: Vec<Violation>| -> Vec<Violation> {
+            let name = |known: Violation| Violation::new(format!("{} of the {kind}", known.field), known.rule);
+            violations.into_iter().map(name).collect()
+        };
+        let mut violations = of("MicrovmCluster", validate_cluster(cluster));
+        violations.extend(of("MicrovmMachine", validate_machine(machine, None)));
+        let statics = machine.spec.vm.network_interfaces.iter().filter_map(|interface| cidr(interface.address.as_deref()?));
+        let addresses = statics.map(|address| MachineAddress::new(MachineAddressType::InternalIp, address.to_string())).collect();
+        Self { hosts: hosts(cluster), addresses, violations }
+    }
+}
+
+/// The hosts of a cluster's pool.
+#[must_use]
+pub fn hosts(cluster: &MicrovmCluster) -> Vec<Host> {
+    let pool = cluster.spec.placement.static_pool.iter().flat_map(|pool| &pool.hosts);
+    pool.map(|host| Host { endpoint: host.endpoint.clone(), control_plane_allowed: host.controlplane_allowed }).collect()
+}
+
+/// What was seen at the claim's host, or without a claim at the host where the machine would be placed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Observed {
+    /// Nobody looked yet.
+    #[default]
+    Unseen,
+    /// The host did not answer.
+    Unreachable {
+        /// Why not, in words that are the same at every try.
+        cause: String,
+    },
+    /// The microVMs that carry the object's token, namespace and name; it takes a fault for there to be more than one.
+    Seen(Vec<Microvm>),
+}
+
+impl Observed {
+    /// The object's own microVMs in a listing of the host.
+    #[must_use]
+    pub fn owned<'a>(listed: impl IntoIterator<Item = &'a Listed>, namespace: &str, name: &str, token: &str) -> Self {
+        let token = spec::token(token);
+        let owns = |known: &&Listed| known.namespace == namespace && known.name == name && known.metadata.get(spec::TOKEN) == Some(&token);
+        let owned = listed.into_iter().filter(owns);
+        Self::Seen(owned.map(|known| Microvm { uid: known.uid.clone(), state: State::of(known.status.state) }).collect())
+    }
+}
+
+/// A microVM.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Microvm {
+    /// The host's id for it.
+    pub uid: String,
+    /// What the host says of it.
+    pub state: State,
+}
+
+/// What a host says of a microVM, the better first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Its VMM was started. That the guest booted is not known.
+    Created,
+    /// It is being made.
+    Pending,
+    /// A state this provider does not know.
+    Unknown,
+    /// The host gave up.
+    Failed,
+    /// It is being deleted.
+    Deleting,
+}
+
+impl State {
+    /// The state by its number in the protocol.
+    #[must_use]
+    pub fn of(number: i32) -> Self {
+        match MicroVmState::try_from(number) {
+            Ok(MicroVmState::Pending) => Self::Pending,
+            Ok(MicroVmState::Created) => Self::Created,
+            Ok(MicroVmState::Failed) => Self::Failed,
+            Ok(MicroVmState::Deleting) => Self::Deleting,
+            Err(_) => Self::Unknown,
+        }
+    }
+}
+
+impl From<State> for VmState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Created => Self::Running,
+            State::Pending => Self::Pending,
+            State::Failed => Self::Failed,
+            State::Deleting => Self::Deleted,
+            State::Unknown => Self::Unknown,
+        }
+    }
+}
+
+/// One call to a host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Have the microVM made.
+    Create {
+        /// Where.
+        host: String,
+    },
+    /// Have a microVM deleted.
+    Delete {
+        /// Where.
+        host: String,
+        /// Which.
+        uid: String,
+    },
+}
+
+/// The provider id of a microVM, byte for byte what kubelet is told in the guest; `None` if the contract takes no such text.
+#[must_use]
+pub fn provider_id(host: &str, uid: &str) -> Option<ProviderId> {
+    format!("{SCHEME}://{host}/{uid}").parse().ok()
+}
+
+/// The microVM that is the machine: the one it is known by, or else the one furthest on, of these the oldest (uids grow with time).
+#[must_use]
+pub fn chosen<'a>(host: &str, known_by: Option<&ProviderId>, seen: &'a [Microvm]) -> Option<&'a Microvm> {
+    let known = seen.iter().find(|microvm| known_by.is_some() && provider_id(host, &microvm.uid).as_ref() == known_by);
+    known.or_else(|| seen.iter().min_by_key(|microvm| (microvm.state, &microvm.uid)))
+}
+
+impl MachineProvider for Microvms {
+    type Wish = Wish;
+    type Observed = Observed;
+    type Step = Step;
+
+    /// A create is given up after 10 s ([`capstead_flintlock::Limits`]), which the host is told. The rest is for what is on its way then: a host stores
+    /// the microVM before it answers, so a create that reached it in time is in a listing at once, but it may reach it late, by retransmission.
+    const LANDING: Duration = Duration::from_secs(10 + 20);
+
+    fn makes(step: &Step) -> bool {
+        matches!(step, Step::Create { .. })
+    }
+
+    /// Where the Machine says; or else where upstream places it: by checksum of its name over the sorted hosts. Control plane machines go to
+    /// hosts that allow them, if any does.
+    fn place(subject: &Subject<'_>, wish: &Wish, _: &Observed) -> Result<String, Blocked> {
+        if let Some(violation) = wish.violations.first() {
+            return Err(invalid(violation));
+        }
+        if let Some(wanted) = subject.failure_domain {
+            let known = wish.hosts.iter().any(|host| host.endpoint == wanted);
+            let blocked = || {
+                let on = format!("its Machine's spec.failureDomain {wanted}");
+                Blocked::new(NO_HOST, on, format!("is a host that does not exist: it is not in {POOL}"))
+            };
+            return if known { Ok(wanted.to_owned()) } else { Err(blocked()) };
+        }
+        let allowed = wish.hosts.iter().filter(|host| host.control_plane_allowed || !subject.control_plane);
+        let mut hosts: Vec<&str> = allowed.map(|host| host.endpoint.as_str()).collect();
+        if hosts.is_empty() {
+            hosts = wish.hosts.iter().map(|host| host.endpoint.as_str()).collect();
+        }
+        hosts.sort_unstable();
+        let sum = u64::from(crc32fast::hash(subject.name.as_bytes()));
+        let host = sum.checked_rem(hosts.len() as u64).and_then(|at| hosts.get(usize::try_from(at).ok()?));
+        host.map(|host| (*host).to_owned()).ok_or_else(|| Blocked::new(NO_HOST, POOL, "names no host"))
+    }
+
+    fn present(subject: &Subject<'_>, claim: &Claim, wish: &Wish, seen: &Observed) -> Present<Found, Step> {
+        let host = claim.placement.as_str();
+        let seen = match look(host, seen) {
+            Ok(seen) => seen,
+            Err(blocked) => return Present::Unknown(blocked),
+        };
+        let Some(microvm) = chosen(host, subject.provider_id, seen) else {
+            return nothing(subject, host, wish);
+        };
+        let id = provider_id(host, &microvm.uid);
+        let mut found = Found { provider_id: id.clone(), failure_domain: Some(host.to_owned()), ..Found::default() };
+        // Another than the machine is known by: the life cycle says so, and nothing is deleted on a doubt.
+        let is_it = subject.provider_id.is_none() || subject.provider_id == id.as_ref();
+        let twins = seen.iter().filter(|twin| is_it && twin.uid != microvm.uid);
+        let mut plan = twins.fold(Plan::settled(), |plan, twin| delete(plan, host, twin));
+        let on = || format!("microVM {} on host {host}", microvm.uid);
+        match microvm.state {
+            State::Created => {
+                found.provisioned = true;
+                found.addresses.clone_from(&wish.addresses);
+            }
+            State::Failed => found.failed = Some(format!("{} failed; the protocol tells no cause, the host's log may", on())),
+            State::Pending => plan = plan.waiting(on(), "is being made by the host"),
+            State::Deleting => plan = plan.waiting(on(), "is being deleted, which this object did not ask for"),
+            State::Unknown => plan = plan.waiting(on(), "is in a state that this provider does not know"),
+        }
+        Present::Something(found, plan)
+    }
+
+    fn absent(_: &Subject<'_>, claim: &Claim, _: &Wish, seen: &Observed) -> Absent<Step> {
+        let host = claim.placement.as_str();
+        match look(host, seen) {
+            Err(blocked) => Absent::Unknown(blocked),
+            Ok([]) => Absent::Nothing,
+            Ok(seen) => Absent::Something(seen.iter().fold(Plan::settled(), |plan, microvm| delete(plan, host, microvm))),
+        }
+    }
+}
+
+fn look<'a>(host: &str, seen: &'a Observed) -> Result<&'a [Microvm], Blocked> {
+    let blocked = |why: String| Blocked::new(HOST_UNREACHABLE, format!("host {host}"), why);
+    match seen {
+        Observed::Unseen => Err(blocked("was not asked yet".into())),
+        Observed::Unreachable { cause } => Err(blocked(format!("does not answer: {cause}"))),
+        Observed::Seen(seen) => Ok(seen),
+    }
+}
+
+/// The host has no microVM of the machine: one is made, if it ever can be.
+fn nothing(subject: &Subject<'_>, host: &str, wish: &Wish) -> Present<Found, Step> {
+    let create = Present::Nothing(Plan::settled().then(Step::Create { host: host.to_owned() }));
+    // It had one, and the life cycle says what becomes of that.
+    if subject.provider_id.is_some() {
+        return create;
+    }
+    if let Some(violation) = wish.violations.first() {
+        return Present::Unknown(invalid(violation));
+    }
+    if wish.hosts.iter().all(|known| known.endpoint != host) {
+        let why = format!("is no longer in {POOL}: put it back, or delete the Machine");
+        return Present::Unknown(Blocked::new(NO_HOST, format!("host {host}, where the machine was placed,"), why));
+    }
+    create
+}
+
+fn invalid(violation: &Violation) -> Blocked {
+    Blocked::new(INVALID_SPEC, violation.field.clone(), violation.rule.clone())
+}
+
+/// Deletes a microVM, unless its host is at it, and waits.
+fn delete(plan: Plan<Step>, host: &str, microvm: &Microvm) -> Plan<Step> {
+    let uid = &microvm.uid;
+    let plan = plan.waiting(format!("microVM {uid} on host {host}"), "is being deleted by the host");
+    match microvm.state {
+        State::Deleting => plan,
+        _ => plan.then(Step::Delete { host: host.to_owned(), uid: uid.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+//! What the API server asks about the kinds.
+
+use capstead_capi::meta::annotation::TOPOLOGY_DRY_RUN;
+use capstead_engine::webhook::{Request, Webhooks};
+
+use crate::api::v1alpha2::{MicrovmCluster, MicrovmMachine, MicrovmMachineTemplate};
+use crate::convert::convert;
+use crate::validate::{validate_cluster, validate_machine, validate_template};
+
+/// Validation and conversion, at the paths that `components.yaml` names.
+#[must_use]
+pub fn webhooks() -> Webhooks {
+    let path = |kind: &str| format!("/validate-infrastructure-cluster-x-k8s-io-v1alpha2-{kind}");
+    Webhooks::new()
+        .validating(&path("microvmcluster"), |new: &MicrovmCluster, old: Option<&MicrovmCluster>, _| {
+            // What was stored before a rule existed must still be able to lose its finalizer.
+            if old.is_some_and(|old| old.spec == new.spec) { Vec::new() } else { validate_cluster(new) }
+        })
+        .validating(&path("microvmmachine"), |new: &MicrovmMachine, old, _| validate_machine(new, old))
+        .validating(&path("microvmmachinetemplate"), |new: &MicrovmMachineTemplate, old, request| {
+            validate_template(new, old, topology_dry_run(request))
+        })
+        .conversion(convert)
+}
+
+fn topology_dry_run(request: &Request) -> bool {
+    request.dry_run && request.annotation(TOPOLOGY_DRY_RUN).is_some()
+}
