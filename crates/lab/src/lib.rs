@@ -1,0 +1,3 @@
+//! Simulators of the machines that Capstead's providers talk to, with seeded faults.
+
+pub mod flintlock;
