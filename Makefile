@@ -25,8 +25,9 @@ build: setup ## Build the capstead command
 	@echo "built $(CAPSTEAD)"
 
 .PHONY: demo
-demo: build ## Bring up a management plane, apply a Cluster, show its conditions
-	@CAPSTEAD=$(CAPSTEAD) examples/demo/run.sh
+demo: build ## Show a cluster come up on simulated hosts
+	@$(CAPSTEAD) demo --simulated
+	@echo; echo 'For the commands above: export PATH="$(abspath $(dir $(CAPSTEAD))):$$PATH"'
 
 .PHONY: fetch
 fetch: build # Fetch or build etcd, Kubernetes and Cluster API once
@@ -39,8 +40,8 @@ test: setup lint alone fetch generated ## Run every check and test
 	  tools/count.sh cargo test --locked --workspace --no-fail-fast
 
 .PHONY: soak
-soak: fetch ## Kill the supervisor and components 100 times at random; nothing may be lost
-	@CAPSTEAD_SOAK_KILLS=$${KILLS:-100} cargo test --locked --package capstead --test faults -- --nocapture random_kills
+soak: fetch ## Kill a plane's processes and the provider at random, leave a fleet alone: nothing may be lost, made twice or written (30 minutes)
+	@tools/count.sh tests/soak/run.sh
 
 .PHONY: capi-1-13
 capi-1-13: build ## Try the older Cluster API (built the first time)
@@ -52,8 +53,10 @@ fuzz: setup $(TOOLS)/bin/cargo-fuzz ## Fuzz every parser of outside text, SECOND
 	@tools/fuzz.sh $(abspath $(TOOLS))/bin/cargo-fuzz "$${SECONDS_EACH:-60}"
 
 .PHONY: bench
-bench: fetch ## Time `capstead up`, and any PEER='command' that starts the same parts beside it
-	@PEER="$${PEER:-}" cargo bench --locked --profile dev --package capstead --bench up
+bench: fetch ## Time `capstead up`, beside it any PEER='command' that starts the same parts, and what 100 and 1,000 machines cost
+	@PEER="$${PEER:-}" cargo bench --locked --profile dev --workspace --bench up
+	@cargo build --locked --workspace --release --bin capstead
+	@CAPSTEAD="$${CAPSTEAD:-$$PWD/target/release/capstead}" cargo bench --locked --profile dev --workspace --bench machines
 
 .PHONY: lint
 lint: setup $(TOOLS)/bin/cargo-deny ## Format, clippy, rustdoc, layers, licences and sources

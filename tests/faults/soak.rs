@@ -1,21 +1,19 @@
 //! Random kills while objects are written: what was acknowledged stays.
 
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
-
 use serde_json::Value;
 
 use crate::support::TestPlane;
 use crate::support::kernel;
+use crate::support::random::Random;
+use crate::support::random::seed;
+use crate::support::random::setting;
 
 /// How many processes are killed: 10, or `CAPSTEAD_SOAK_KILLS`. `CAPSTEAD_SOAK_SEED` repeats a run.
 #[test]
 fn acknowledged_objects_survive_random_kills() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let kills = number("CAPSTEAD_SOAK_KILLS").unwrap_or(10);
-    let seed = number("CAPSTEAD_SOAK_SEED").unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
-    eprintln!("CAPSTEAD_SOAK_SEED={seed} CAPSTEAD_SOAK_KILLS={kills}");
-    let mut random = Random(seed);
+    let kills = setting("CAPSTEAD_SOAK_KILLS").unwrap_or(10);
+    eprintln!("CAPSTEAD_SOAK_KILLS={kills}");
+    let mut random = Random(seed());
     let plane = TestPlane::new("soak");
     plane.up();
     let id = plane.id();
@@ -71,17 +69,4 @@ fn mend(plane: &TestPlane) -> Value {
     let up = plane.run(&["up", "--detach"]);
     assert!(up.code == Some(0) || (up.code == Some(3) && up.err.contains("times in a row")), "{up:?}");
     plane.wait_ready()
-}
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
 }

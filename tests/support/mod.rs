@@ -5,6 +5,7 @@
 mod command;
 pub mod kernel;
 mod plane;
+pub mod random;
 
 use std::time::Duration;
 use std::time::Instant;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
@@ -24,7 +25,7 @@ pub struct TestPlane {
     pub name: String,
     home: PathBuf,
     // Shared by planes that lie side by side.
-    dir: std::rc::Rc<TempDir>,
+    dir: Arc<TempDir>,
     reaper: Child,
 }
 
@@ -32,15 +33,15 @@ impl TestPlane {
     /// No plane yet: only the place for one.
     pub fn new(name: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("capstead-e2e-").tempdir().unwrap();
-        Self::at(std::rc::Rc::new(dir), name)
+        Self::at(Arc::new(dir), name)
     }
 
     /// Another one in the same folder.
     pub fn beside(&self, name: &str) -> Self {
-        Self::at(std::rc::Rc::clone(&self.dir), name)
+        Self::at(Arc::clone(&self.dir), name)
     }
 
-    fn at(dir: std::rc::Rc<TempDir>, name: &str) -> Self {
+    fn at(dir: Arc<TempDir>, name: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("{name}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let home = dir.path().join("home");

@@ -9,11 +9,13 @@ use anyhow::bail;
 use serde::Deserialize;
 
 /// Lowest first. Crates of one layer do not know one another.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 8] = [
     &["capstead-reconcile", "capstead-template", "capstead-artifact"],
     &["capstead-capi"],
-    &["capstead-flintlock"],
-    &["capstead-plane"],
+    &["capstead-engine", "capstead-flintlock"],
+    &["capstead-provider"],
+    &["capstead-plane", "capstead-lab"],
+    &["capstead-microvm"],
     &["capstead"],
     &["xtask"],
 ];

@@ -1,6 +1,7 @@
 //! Makes the generated files, and checks what no compiler checks.
 
 mod cli_reference;
+mod components;
 mod layers;
 mod objects;
 
@@ -34,6 +35,7 @@ fn main() -> anyhow::Result<()> {
         Task::Layers => layers::check(root),
         Task::Generate { check } => {
             let mut files = objects::generate()?;
+            files.extend(components::generate()?);
             files.push(cli_reference::generate());
             write(root, &files, check)
         }

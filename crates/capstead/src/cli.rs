@@ -1,11 +1,21 @@
 //! The command line.
 
+mod demo;
+mod generate;
+mod lab;
+
+pub mod manager;
+
 use std::path::PathBuf;
 
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
+
+pub use demo::Demo;
+pub use generate::{Generate, GenerateCluster};
+pub use lab::{Flintlock, Lab};
 
 /// A plane is not ready.
 pub const EXIT_NOT_READY: u8 = 3;
@@ -42,6 +52,7 @@ pub enum Command {
   capstead up --detach --capi-version 1.13     with an older Cluster API
   capstead up --source path --bin-dir ./bin    from binaries at hand, fetching nothing
   capstead up --detach                         again: what it was made with is kept; flags change it while it is down
+  capstead up --detach --provider microvm      with the provider of microVMs
   capstead up --component provider.yaml        with a further provider; `docs/reference/components` has the form")]
     Up(Up),
     /// Take a plane down; its objects are kept unless --purge is given
@@ -87,9 +98,23 @@ pub enum Command {
   capstead fetch kubectl -o json
   capstead fetch --source go --capi-version 1.13")]
     Fetch(Fetch),
+    /// Run an infrastructure provider's controllers and webhooks against a cluster
+    #[command(after_help = "Examples:
+  capstead manager --provider microvm --kubeconfig ~/.kube/config --diagnostics-address 0
+  capstead manager --provider microvm --leader-elect --log-format json
+  capstead up --detach --provider microvm      as a component of a plane")]
+    Manager(manager::Manager),
+    /// Make the objects of a cluster from a template
+    #[command(subcommand)]
+    Generate(Generate),
+    /// Show a cluster come up on simulated hosts: a plane, the microVM provider, machines
+    Demo(Demo),
     /// Work with cluster templates
     #[command(subcommand)]
     Template(Template),
+    /// Simulate what providers talk to, with faults: nothing behind it is real
+    #[command(subcommand)]
+    Lab(Lab),
     /// Print a completion script
     #[command(after_help = "Examples:
   capstead completion bash > ~/.local/share/bash-completion/completions/capstead
@@ -176,6 +201,9 @@ pub struct Up {
     /// Leave out a component; can be given several times; an empty one (--without=) leaves out none
     #[arg(long, value_name = "COMPONENT", value_delimiter = ',')]
     pub without: Vec<String>,
+    /// One of Capstead's own infrastructure providers; can be given several times; an empty one (--provider=) takes none
+    #[arg(long, value_name = "PROVIDER", value_delimiter = ',')]
+    pub provider: Vec<String>,
     /// The file of a further component; can be given several times
     #[arg(long, value_name = "FILE")]
     pub component: Vec<PathBuf>,

@@ -1,6 +1,10 @@
 //! One function for each command.
 
+mod demo;
+mod generate;
 mod inspect;
+mod lab;
+mod manager;
 mod template;
 mod tools;
 mod up;
@@ -33,7 +37,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Kubectl(args) => done(runtime()?.block_on(tools::exec(&config, "kubectl", args))),
         Command::Clusterctl(args) => done(runtime()?.block_on(tools::exec(&config, "clusterctl", args))),
         Command::Fetch(args) => done(runtime()?.block_on(tools::fetch(&config, &args))),
+        Command::Manager(args) => done(manager::run(args)),
+        Command::Generate(args) => done(generate::run(args)),
+        Command::Demo(args) => done(runtime()?.block_on(demo::run(&config, args))),
         Command::Template(args) => done(template::run(args)),
+        Command::Lab(lab) => done(runtime()?.block_on(lab::run(lab))),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut for_people(), "capstead", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

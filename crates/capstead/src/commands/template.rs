@@ -55,7 +55,8 @@ fn variables(args: &cli::Variables) -> anyhow::Result<()> {
     })
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+/// The text of a file, or of standard input for `-`.
+pub fn read(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     let read = if path == Path::new("-") {
         std::io::stdin().read_to_string(&mut text)

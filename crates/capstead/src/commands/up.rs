@@ -8,6 +8,7 @@ use anyhow::Context;
 use capstead_plane::Choices;
 use capstead_plane::Layout;
 use capstead_plane::Plane;
+use capstead_plane::Status;
 use capstead_plane::install::Part;
 use capstead_plane::operate;
 use capstead_plane::status::SUPERVISE;
@@ -38,6 +39,7 @@ pub async fn up(config: &Config, args: Up) -> anyhow::Result<()> {
         registry_mirrors: config.registry_mirrors(&args.binaries),
         // `--without=` takes back what was left out before.
         without: (!args.without.is_empty()).then(|| args.without.into_iter().filter(|name| !name.is_empty()).collect()),
+        providers: (!args.provider.is_empty()).then(|| args.provider.into_iter().filter(|name| !name.is_empty()).collect()),
         components: Some(args.component.iter().map(absolute).collect::<anyhow::Result<Vec<_>>>()?).filter(|files| !files.is_empty()),
     };
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
@@ -59,16 +61,29 @@ pub async fn up(config: &Config, args: Up) -> anyhow::Result<()> {
     if layout.plane_file().exists() { Ok(operate::down(&layout, &cache).await?) } else { Ok(()) }
 }
 
-async fn bring_up(layout: &Layout, cache: &Path, choices: Choices, detach: bool, patience: Duration) -> anyhow::Result<()> {
+/// Makes the plane if there is none, starts it, and waits until it is ready. `show` is given each status that differs from the last.
+pub async fn start(
+    layout: &Layout,
+    cache: &Path,
+    choices: Choices,
+    patience: Duration,
+    bars: &Bars,
+    show: impl FnMut(&Status),
+) -> anyhow::Result<(Plane, Status)> {
     let plane = operate::prepare(layout, choices).await?;
-    let bars = Bars::new();
     // Here and not in the supervisor, so that progress and errors are seen.
     let artifacts: Vec<_> = plane.components.iter().map(|component| component.binary.clone()).collect();
-    tools::fetch_all(cache, &artifacts, &plane.options.fetch()?, &bars).await?;
+    tools::fetch_all(cache, &artifacts, &plane.options.fetch()?, bars).await?;
     bars.clear();
     operate::start_supervisor(layout, supervisor_command(layout, cache)?).await?;
-    let status = operate::wait_ready(layout, &plane, patience, |status| bars.show(status)).await?;
+    let status = operate::wait_ready(layout, &plane, patience, show).await?;
     bars.clear();
+    Ok((plane, status))
+}
+
+async fn bring_up(layout: &Layout, cache: &Path, choices: Choices, detach: bool, patience: Duration) -> anyhow::Result<()> {
+    let bars = Bars::new();
+    let (plane, status) = start(layout, cache, choices, patience, &bars, |status| bars.show(status)).await?;
     output::line(&ready_message(&plane, &status, detach))?;
     if detach {
         return Ok(());
@@ -90,7 +105,7 @@ fn supervisor_command(layout: &Layout, cache: &Path) -> anyhow::Result<Command> 
     Ok(command)
 }
 
-fn ready_message(plane: &Plane, status: &capstead_plane::Status, detach: bool) -> String {
+fn ready_message(plane: &Plane, status: &Status, detach: bool) -> String {
     let version =
         |name: &str| status.components.iter().find(|component| component.name == name).map(|component| component.version.as_str());
     let parts = [("Cluster API", version("capi-core")), ("Kubernetes", version("kube-apiserver"))];

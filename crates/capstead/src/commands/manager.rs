@@ -1,0 +1,222 @@
+//! `capstead manager`: a provider's controllers and webhooks against a cluster.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use capstead_engine::certificates::Certificates;
+use capstead_engine::certificates::Injector;
+use capstead_engine::certificates::Lifetimes;
+use capstead_engine::certificates::SecretStore;
+use capstead_engine::certificates::Source;
+use capstead_engine::certificates::Target;
+use capstead_engine::client;
+use capstead_engine::leader::Election;
+use capstead_engine::leader::Leadership;
+use capstead_engine::metrics::Metrics;
+use capstead_engine::serve;
+use capstead_engine::serve::Access;
+use capstead_engine::serve::Health;
+use capstead_provider::Clients;
+use capstead_provider::Options;
+use kube::Client;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::manager::LogFormat;
+use crate::cli::manager::Manager;
+use crate::cli::manager::ProviderName;
+
+/// Who we are to the API server.
+const USER_AGENT: &str = concat!("capstead/", env!("CARGO_PKG_VERSION"));
+
+/// Runs until told to end.
+pub fn run(args: Manager) -> anyhow::Result<()> {
+    log(&args);
+    // One thread: the work is waiting, and a second would only cost memory.
+    super::runtime()?.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let stop = async {
+            tokio::select! {
+                _ = interrupt.recv() => (),
+                _ = terminate.recv() => (),
+            }
+        };
+        manage(&args, stop).await
+    })
+}
+
+fn log(args: &Manager) {
+    let level = match args.v {
+        0 | 1 => "info,kube_client=off",
+        2..=5 => "info,capstead=debug,kube_client=off",
+        6..=8 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("CAPSTEAD_LOG").unwrap_or_else(|_| level.into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+/// What tells one provider from another to a cluster; its components file has the same names.
+struct Names {
+    /// Field manager, and reporter of events.
+    manager: &'static str,
+    namespace: &'static str,
+    service: &'static str,
+    certificate: &'static str,
+    lease: &'static str,
+    validating: &'static str,
+    crds: [&'static str; 3],
+}
+
+const MICROVM: Names = Names {
+    manager: "capstead-microvm",
+    namespace: "capmvm-system",
+    service: "capmvm-webhook-service",
+    certificate: "capmvm-webhook-service-cert",
+    lease: "controller-leader-elect-capmvm",
+    validating: "capmvm-validating-webhook-configuration",
+    crds: [
+        "microvmclusters.infrastructure.cluster.x-k8s.io",
+        "microvmmachines.infrastructure.cluster.x-k8s.io",
+        "microvmmachinetemplates.infrastructure.cluster.x-k8s.io",
+    ],
+};
+
+/// Where a pod is told its namespace.
+const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+/// How long open connections may go on when the process ends.
+const GRACE: Duration = Duration::from_secs(2);
+
+async fn manage(args: &Manager, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let (names, webhooks) = match args.provider {
+        ProviderName::Microvm => (MICROVM, capstead_microvm::webhooks()),
+    };
+    let metrics = Metrics::new();
+    let config = client::config(args.kubeconfig.as_deref(), USER_AGENT).await?;
+    tracing::info!(provider = ?args.provider, version = env!("CARGO_PKG_VERSION"), server = %config.cluster_url, "starting");
+    let rate = client::Rate { qps: args.kube_api_qps, burst: args.kube_api_burst };
+    let clients = Clients {
+        objects: client::client(config.clone(), Some(rate), &metrics)?,
+        events: client::client(config.clone(), Some(rate), &metrics)?,
+    };
+    // What must never wait behind other requests.
+    let own = client::client(config, None, &metrics)?;
+
+    let certificates = Certificates::start(certificate_source(args, &names, &own)).await?;
+    let injector = args.webhook_cert_dir.is_none().then(|| Injector::new(own.clone(), targets(&names), &certificates));
+    let address = args.webhook_address.map_or_else(|| format!(":{}", args.webhook_port), |address| address.to_string());
+    let webhook_server = webhooks.serve(&address, &certificates, &metrics).await?;
+    let health = Health::new();
+    health.live("ping", || Ok(()));
+    health.ready("webhook", || Ok(()));
+    let health_server = serve::health(&args.health_addr, &health).await?;
+    let diagnostics_server = diagnostics(args, &own, &metrics).await?;
+
+    let inject = async {
+        match injector {
+            Some(injector) => injector.run().await,
+            None => std::future::pending().await,
+        }
+    };
+    let ended = tokio::select! {
+        () = inject => Err(anyhow::anyhow!("the webhooks' authority is no longer looked after")),
+        ended = lead_and_run(args, &names, &own, clients, &metrics, stop) => ended,
+    };
+    for server in [webhook_server, health_server, diagnostics_server].into_iter().flatten() {
+        server.stop(GRACE).await;
+    }
+    ended
+}
+
+async fn diagnostics(args: &Manager, client: &Client, metrics: &Metrics) -> anyhow::Result<Option<serve::Running>> {
+    if args.insecure_diagnostics {
+        return Ok(serve::insecure_diagnostics(&args.diagnostics_address, metrics).await?);
+    }
+    let source = Source::Memory { names: vec!["localhost".into()], lifetimes: Lifetimes::default() };
+    let tls = Certificates::start(source).await?.server_config()?;
+    Ok(serve::diagnostics(&args.diagnostics_address, metrics, Access::new(client.clone()), tls).await?)
+}
+
+fn certificate_source(args: &Manager, names: &Names, client: &Client) -> Source {
+    match &args.webhook_cert_dir {
+        Some(dir) => Source::Directory(dir.clone()),
+        None => {
+            let namespace = own_namespace(names);
+            let service = names.service;
+            Source::Secret {
+                names: vec![format!("{service}.{namespace}.svc"), format!("{service}.{namespace}.svc.cluster.local")],
+                lifetimes: Lifetimes::default(),
+                store: SecretStore::new(client.clone(), &namespace, names.certificate),
+            }
+        }
+    }
+}
+
+fn targets(names: &Names) -> Vec<Target> {
+    let crds = names.crds.iter().map(|name| Target::Crd((*name).into()));
+    std::iter::once(Target::Validating(names.validating.into())).chain(crds).collect()
+}
+
+fn own_namespace(names: &Names) -> String {
+    let told = std::fs::read_to_string(OWN_NAMESPACE).map(|text| text.trim().to_owned()).unwrap_or_default();
+    if told.is_empty() { names.namespace.to_owned() } else { told }
+}
+
+/// Runs the controllers until told to stop; with leader election, while this process leads.
+async fn lead_and_run(
+    args: &Manager,
+    names: &Names,
+    own: &Client,
+    clients: Clients,
+    metrics: &Metrics,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let mut stop = std::pin::pin!(stop);
+    if !args.leader_elect {
+        return tokio::select! {
+            ended = controllers(args, names, clients, metrics) => ended,
+            () = stop => Ok(()),
+        };
+    }
+    let namespace = args.leader_election_namespace.clone().unwrap_or_else(|| own_namespace(names));
+    let election = Election {
+        lease_duration: args.leader_elect_lease_duration,
+        renew_deadline: args.leader_elect_renew_deadline,
+        retry_period: args.leader_elect_retry_period,
+        ..Election::new(namespace, names.lease)
+    };
+    let leadership = tokio::select! {
+        leadership = Leadership::acquire(own.clone(), election, metrics) => leadership?,
+        () = &mut stop => return Ok(()),
+    };
+    let ended = tokio::select! {
+        ended = controllers(args, names, clients, metrics) => ended,
+        () = leadership.lost() => anyhow::bail!("the lease is lost: another manager may act now, so this one must not"),
+        () = stop => Ok(()),
+    };
+    // The controllers are no more, so another may begin at once.
+    leadership.release().await;
+    ended
+}
+
+async fn controllers(args: &Manager, names: &Names, clients: Clients, metrics: &Metrics) -> anyhow::Result<()> {
+    let options = Options {
+        namespace: args.namespace.clone().filter(|namespace| !namespace.is_empty()),
+        watch_filter: args.watch_filter.clone(),
+        machine_workers: args.machine_concurrency.get(),
+        cluster_workers: args.cluster_concurrency.get(),
+        sync_period: args.sync_period,
+    };
+    match args.provider {
+        ProviderName::Microvm => {
+            capstead_provider::run(clients, metrics, &options, names.manager, |machines, _| capstead_microvm::runtimes(machines)).await?;
+        }
+    }
+    Ok(())
+}

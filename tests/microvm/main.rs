@@ -1,0 +1,51 @@
+//! From manifests to microVMs and back to nothing, on a plane with the provider and simulated hosts; with what users get wrong, and with faults.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod failures;
+mod fates;
+mod kills;
+mod outage;
+mod pause;
+mod settled;
+#[path = "../support/mod.rs"]
+mod support;
+mod team;
+mod template;
+mod world;
+
+use std::time::Instant;
+
+use world::World;
+
+/// A part of the journey, in namespaces of its own.
+type Case = (&'static str, fn(&World));
+
+const CASES: [Case; 9] = [
+    ("template", template::a_template_of_upstreams_shape_becomes_microvms),
+    ("macvtap", template::what_a_host_refuses_is_told_and_can_be_deleted),
+    ("refused", failures::what_is_wrong_in_a_manifest_is_refused),
+    ("waiting", failures::what_is_missing_is_told_and_waited_for),
+    ("references", failures::missing_clusters_are_told_and_waited_for),
+    ("secrets", failures::bootstrap_data_may_be_as_large_as_a_secret),
+    ("outage", outage::a_host_that_is_down_is_told_and_waited_for),
+    ("pause", pause::nothing_happens_while_paused),
+    ("fates", fates::machines_that_fail_or_vanish_say_so_once),
+];
+
+/// All at once on one plane: each has namespaces and hosts of its own, and much of each is waiting.
+#[test]
+fn manifests_become_microvms_and_leave_nothing() {
+    let world = World::up("microvm");
+    std::thread::scope(|scope| {
+        for (name, case) in CASES {
+            let world = &world;
+            let run = move || {
+                let start = Instant::now();
+                case(world);
+                eprintln!("{name}: {:.1} s", start.elapsed().as_secs_f64());
+            };
+            std::thread::Builder::new().name(name.into()).spawn_scoped(scope, run).unwrap();
+        }
+    });
+}
