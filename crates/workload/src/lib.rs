@@ -1,0 +1,3 @@
+//! Simulated workload clusters: machines that read their bootstrap data as real nodes do, and the Kubernetes API and etcd that come to life with them.
+//!
+//! Nothing here knows what kind of machine it is, or who made it.
