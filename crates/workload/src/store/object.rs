@@ -1,0 +1,93 @@
+//! One version of one object.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::metadata;
+
+/// One version of one object, as JSON text and what is asked of it often.
+#[derive(Debug)]
+pub struct Object {
+    resource: Arc<str>,
+    namespace: Box<str>,
+    name: Box<str>,
+    uid: Box<str>,
+    revision: u64,
+    owners: Box<[Box<str>]>,
+    terminating: bool,
+    json: Box<str>,
+}
+
+impl Object {
+    pub(super) fn new(resource: Arc<str>, revision: u64, value: &Value) -> Self {
+        Self {
+            resource,
+            namespace: metadata::text(value, "namespace").into(),
+            name: metadata::text(value, "name").into(),
+            uid: metadata::text(value, "uid").into(),
+            revision,
+            owners: metadata::owners(value).map(Into::into).collect(),
+            terminating: metadata::get(value, "deletionTimestamp").is_some(),
+            json: value.to_string().into(),
+        }
+    }
+
+    /// As the store calls it: `pods`, `deployments.apps`.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    pub(super) fn resource_shared(&self) -> &Arc<str> {
+        &self.resource
+    }
+
+    /// Empty for cluster-wide resources.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// `metadata.name`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `metadata.uid`.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// `metadata.resourceVersion`.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The uids in `metadata.ownerReferences`.
+    pub fn owners(&self) -> impl Iterator<Item = &str> {
+        self.owners.iter().map(|uid| &**uid)
+    }
+
+    /// Whether it has a `metadata.deletionTimestamp`.
+    #[must_use]
+    pub fn terminating(&self) -> bool {
+        self.terminating
+    }
+
+    /// The whole object.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The whole object, parsed.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        // It was written by this process from a value.
+        serde_json::from_str(&self.json).unwrap_or_default()
+    }
+}
