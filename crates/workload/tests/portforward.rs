@@ -112,7 +112,8 @@ async fn ask(address: SocketAddr, headers: &str) -> (String, TcpStream) {
 #[tokio::test]
 async fn requests_that_are_none_are_refused() {
     let (address, _stop) = server().await;
-    let websocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    let websocket =
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
     let refused = [
         (String::new(), "400"),
         ("Connection: Upgrade\r\nUpgrade: h2c\r\n".to_owned(), "400"),
@@ -140,7 +141,8 @@ struct Client {
 
 impl Client {
     async fn new(address: SocketAddr) -> Self {
-        let (status, stream) = ask(address, "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: portforward.k8s.io\r\n").await;
+        let (status, stream) =
+            ask(address, "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: portforward.k8s.io\r\n").await;
         assert_eq!(status, "HTTP/1.1 101 Switching Protocols");
         Self { stream, encoder: Encoder::default(), decoder: Decoder::default() }
     }

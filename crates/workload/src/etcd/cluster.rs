@@ -368,11 +368,8 @@ impl Cluster {
     fn elect(&mut self) {
         let (voters, _, heard) = self.count(None);
         let runs = |id: &u64| self.members.get(id).is_some_and(|member| member.heard() && !member.learner);
-        let leader = if heard < majority(voters) {
-            None
-        } else {
-            self.leader.filter(runs).or_else(|| self.members.keys().copied().find(runs))
-        };
+        let leader =
+            if heard < majority(voters) { None } else { self.leader.filter(runs).or_else(|| self.members.keys().copied().find(runs)) };
         if leader.is_some() && leader != self.leader {
             self.term += 1;
         }

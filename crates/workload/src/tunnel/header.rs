@@ -81,7 +81,8 @@ impl Inflater {
             block = rest;
             // The level of compression, in the first two bits of the second byte, and so its check bits are the writer's own.
             let whole = self.start.len() == START.len();
-            let head = u16::from_be_bytes([self.start.first().copied().unwrap_or_default(), self.start.get(1).copied().unwrap_or_default()]);
+            let head =
+                u16::from_be_bytes([self.start.first().copied().unwrap_or_default(), self.start.get(1).copied().unwrap_or_default()]);
             if !whole || head & 0xff20 != 0x7820 || head % 31 != 0 || self.start[2..] != START[2..] {
                 return Err(HeaderError::Dictionary);
             }
@@ -93,7 +94,8 @@ impl Inflater {
         let mut out = Vec::new();
         loop {
             let room = MOST_BYTES + 1 - out.len();
-            let (status, read, written) = decompress_with_limit(&mut self.state, block, &mut self.window, self.at, room, TINFL_FLAG_HAS_MORE_INPUT);
+            let (status, read, written) =
+                decompress_with_limit(&mut self.state, block, &mut self.window, self.at, room, TINFL_FLAG_HAS_MORE_INPUT);
             out.extend_from_slice(self.window.get(self.at..self.at + written).ok_or(HeaderError::Deflate)?);
             self.at = (self.at + written) % WINDOW;
             block = block.get(read..).ok_or(HeaderError::Deflate)?;

@@ -19,7 +19,9 @@ fn joined(frames: Vec<Frame>) -> Vec<Frame> {
     let mut out: Vec<Frame> = Vec::new();
     for frame in frames {
         match (out.last_mut(), frame) {
-            (Some(Frame::Data { stream, bytes, fin: ended @ false }), Frame::Data { stream: next, bytes: more, fin }) if *stream == next => {
+            (Some(Frame::Data { stream, bytes, fin: ended @ false }), Frame::Data { stream: next, bytes: more, fin })
+                if *stream == next =>
+            {
                 *bytes = [&bytes[..], &more[..]].concat().into();
                 *ended = fin;
             }
