@@ -27,7 +27,7 @@ mod system;
 pub mod user_data;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use kubeadm::Boot;
 pub use system::File;

@@ -52,7 +52,7 @@ pub fn render(template: &str, meta_data: &Map<String, Value>) -> Result<String, 
             context.insert(name.clone(), Jinja::from_object(Missing(name)));
         }
     }
-    template.render(context.into_iter().collect::<Jinja>())
+    template.render(Jinja::from_pairs(context))
 }
 
 fn context(meta_data: &Map<String, Value>) -> BTreeMap<String, Jinja> {

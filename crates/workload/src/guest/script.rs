@@ -102,9 +102,14 @@ fn follow(script: &Script, system: &mut System, environment: &BTreeMap<String, S
     Step::Through
 }
 
-/// Words without quotes; operators stand alone, as people write them.
+/// Words without quotes; operators stand alone, as people write them, and as `;` is made to.
 fn words(line: &str) -> Vec<String> {
-    shlex::split(line).unwrap_or_else(|| line.split_whitespace().map(str::to_owned).collect())
+    let words = shlex::split(line).unwrap_or_else(|| line.split_whitespace().map(str::to_owned).collect());
+    let apart = |word: String| match word.strip_suffix(';') {
+        Some(before) if !before.is_empty() => vec![before.to_owned(), ";".to_owned()],
+        _ => vec![word],
+    };
+    words.into_iter().flat_map(apart).collect()
 }
 
 /// Where `kubeadm init` or `kubeadm join` is called, wherever on the line: it may be within an `if`, or behind `sudo`.
@@ -119,14 +124,9 @@ fn invocation(line: &str, words: &[&str], rest: &[&str]) -> Result<Invocation, S
     let end = words.iter().position(|word| matches!(*word, "&&" | "||" | ";" | "|" | ">" | ">>" | "2>&1" | "&")).unwrap_or(words.len());
     let (call, after) = words.split_at(end);
     let flag = |name: &str| {
-        call.iter().enumerate().find_map(|(at, word)| {
-            let word = word.trim_end_matches(';');
-            match word.strip_prefix("--")?.split_once('=') {
-                Some((key, value)) => (key == name).then(|| value.to_owned()),
-                None => (word.strip_prefix("--") == Some(name))
-                    .then(|| call.get(at + 1).map(|value| value.trim_end_matches(';').to_owned()))
-                    .flatten(),
-            }
+        call.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--")?.split_once('=') {
+            Some((key, value)) => (key == name).then(|| value.to_owned()),
+            None => (word.strip_prefix("--") == Some(name)).then(|| call.get(at + 1).map(|value| (*value).to_owned())).flatten(),
         })
     };
     let list = |name: &str| flag(name).map(|value| value.split(',').map(|item| item.trim().to_owned()).collect()).unwrap_or_default();

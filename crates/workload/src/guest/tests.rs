@@ -16,20 +16,20 @@ use super::kubeadm::Etcd;
 use super::kubeadm::Role;
 
 /// As Cluster API v1.14.2's own templates and marshallers made them (see `golden/README.md`).
-pub(super) const INIT: &str = include_str!("golden/init-1.36.3.yaml");
-pub(super) const INIT_V1BETA3: &str = include_str!("golden/init-1.30.14.yaml");
-pub(super) const JOIN: &str = include_str!("golden/join-control-plane-1.36.3.yaml");
-pub(super) const JOIN_V1BETA3: &str = include_str!("golden/join-control-plane-1.30.14.yaml");
-pub(super) const WORKER: &str = include_str!("golden/join-worker-1.36.3.yaml");
-pub(super) const WORKER_V1BETA3: &str = include_str!("golden/join-worker-1.30.14.yaml");
-pub(super) const INIT_IGNITION: &str = include_str!("golden/init-1.36.3.ign");
-pub(super) const JOIN_IGNITION: &str = include_str!("golden/join-control-plane-1.36.3.ign");
-pub(super) const WORKER_IGNITION: &str = include_str!("golden/join-worker-1.36.3.ign");
+pub(crate) const INIT: &str = include_str!("golden/init-1.36.3.yaml");
+pub(crate) const INIT_V1BETA3: &str = include_str!("golden/init-1.30.14.yaml");
+pub(crate) const JOIN: &str = include_str!("golden/join-control-plane-1.36.3.yaml");
+pub(crate) const JOIN_V1BETA3: &str = include_str!("golden/join-control-plane-1.30.14.yaml");
+pub(crate) const WORKER: &str = include_str!("golden/join-worker-1.36.3.yaml");
+pub(crate) const WORKER_V1BETA3: &str = include_str!("golden/join-worker-1.30.14.yaml");
+pub(crate) const INIT_IGNITION: &str = include_str!("golden/init-1.36.3.ign");
+pub(crate) const JOIN_IGNITION: &str = include_str!("golden/join-control-plane-1.36.3.ign");
+pub(crate) const WORKER_IGNITION: &str = include_str!("golden/join-worker-1.36.3.ign");
 
 const SENTINEL: &str = "/run/cluster-api/bootstrap-success.complete";
 
 /// What flintlock puts into the metadata of a microVM.
-pub(super) fn meta_data() -> Map<String, Value> {
+pub(crate) fn meta_data() -> Map<String, Value> {
     match json!({"local_hostname": "demo-x7", "platform": "liquid_metal", "vm_host": "10.0.0.1:9090", "instance_id": "01KB"}) {
         Value::Object(map) => map,
         _ => Map::new(),
@@ -37,7 +37,7 @@ pub(super) fn meta_data() -> Map<String, Value> {
 }
 
 /// All messages of an error, from the outside in.
-pub(super) fn told(error: &dyn Error) -> String {
+pub(crate) fn told(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {
@@ -47,7 +47,7 @@ pub(super) fn told(error: &dyn Error) -> String {
     text
 }
 
-pub(super) fn boots_with(user_data: impl AsRef<[u8]>, image: Option<&str>) -> Result<Boot, BootError> {
+pub(crate) fn boots_with(user_data: impl AsRef<[u8]>, image: Option<&str>) -> Result<Boot, BootError> {
     let environment = BTreeMap::from([("COREOS_CUSTOM_HOSTNAME".to_owned(), "flat-1".to_owned())]);
     let image = image.map(|image| Version::parse(image).unwrap());
     boot(&Machine {
@@ -59,7 +59,7 @@ pub(super) fn boots_with(user_data: impl AsRef<[u8]>, image: Option<&str>) -> Re
     })
 }
 
-pub(super) fn boots(user_data: impl AsRef<[u8]>) -> Result<Boot, BootError> {
+pub(crate) fn boots(user_data: impl AsRef<[u8]>) -> Result<Boot, BootError> {
     boots_with(user_data, None)
 }
 
