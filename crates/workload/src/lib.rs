@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod authority;
+pub mod cluster;
 pub mod etcd;
 pub mod guest;
 pub mod store;

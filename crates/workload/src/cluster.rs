@@ -1,0 +1,461 @@
+//! The life of one cluster: what there is in its API and in its etcd, as its machines come, go down, come back and go.
+//!
+//! # Design
+//!
+//! [`Cluster`] is a synchronous state machine. It has no clock: every call says what time it is, and [`Cluster::next`] says when it wants the next
+//! [`Cluster::advance`]. It has no network: who serves its [`Shared`] store and its [`Etcd`] asks [`Cluster::answers`] whether the API is up, and
+//! [`Cluster::member`] where a port-forward to a pod of etcd goes. Nothing polls, and at rest nothing is written: there are no heartbeats.
+//!
+//! ```text
+//! guest::boot ─► init / join ─┐                     ┌─► store: nodes, pods, kubeadm's objects
+//! machine down, up, gone ─────┼─► Cluster: machines ┼─► etcd: members, learners, health
+//! store changed ─► observe ───┤      + agenda       └─► next: when something is due by itself
+//! time ─► advance ────────────┘
+//! ```
+//!
+//! **What a machine brings.** `init` makes the namespaces and all that kubeadm leaves behind: ConfigMaps kubeadm-config, kubelet-config, cluster-info, the
+//! `kubeadm:*` roles, bootstrap tokens, kube-proxy and CoreDNS. Every machine brings its Node, a control plane machine also its static pods and, unless etcd
+//! is elsewhere, a member of etcd (a learner that is promoted, as kubeadm does it). The shell waits as long as kubeadm shall take, and then calls; after
+//! [`Settings::ready`] the Node and its pods are Ready.
+//!
+//! **Joining** asks the cluster as it is then: the version in ConfigMap kubeadm-config (which KubeadmControlPlane raises before it replaces machines, so an
+//! upgrade needs nothing of its own), and the tokens in the Secrets of kube-system. [`discovery::check`] judges. [`JoinError::may_pass`] says whether
+//! kubeadm would go on trying.
+//!
+//! **The API answers** while one control plane machine is up and etcd has a leader (with external etcd: always). While it does not, nobody can write, so
+//! what is due waits: a Node does not turn Unknown in a cluster without quorum.
+//!
+//! **A machine that goes down** stops its member at once. Its Node keeps its last word for [`Settings::grace`] (40 s in a real cluster), then its conditions are
+//! Unknown, the taints `unreachable` are on it, and its pods are not Ready. After [`Settings::toleration`] its movable pods are deleted, and stay Terminating,
+//! as nobody there ends them. If it comes back it is Ready again; if its Node was deleted meanwhile, it registers again. While it runs, it does not: a
+//! kubelet registers when it starts. A machine that is gone for good leaves its member behind, for KubeadmControlPlane to remove.
+//!
+//! **Small controllers** ([`controllers`]) run on every change of the store, level-triggered: DaemonSets, Deployments, scheduling, kubelets (start pods, end
+//! those that terminate), and the collection of pods whose Node is gone. So a drain moves CoreDNS, while static and daemon pods stay; a new image in
+//! kube-proxy's or CoreDNS's template replaces their pods; what people apply by ClusterResourceSets runs too.
+//!
+//! **Leases** are there, but their time is what they were made with: who serves them renders the time when they are read.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use semver::Version;
+use serde_json::Value;
+
+use crate::etcd;
+use crate::etcd::Etcd;
+use crate::etcd::EtcdError;
+use crate::etcd::Health;
+use crate::guest::Boot;
+use crate::guest::discovery;
+use crate::guest::discovery::Told;
+use crate::guest::kubeadm;
+use crate::guest::kubeadm::Certificates;
+use crate::guest::kubeadm::Endpoint;
+use crate::guest::kubeadm::Node;
+use crate::guest::kubeadm::Role;
+use crate::store::Shared;
+use crate::store::Store;
+
+pub mod controllers;
+mod kubeadm_objects;
+mod nodes;
+mod pods;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+/// How long things take. The defaults are a real cluster's; a test compresses them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// From a Node's registration until it is Ready.
+    pub ready: Duration,
+    /// From a machine's end until its Node is Unknown.
+    pub grace: Duration,
+    /// From then until its pods are evicted.
+    pub toleration: Duration,
+    /// How long a call to etcd waits for a majority.
+    pub patience: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { ready: seconds(1), grace: seconds(40), toleration: seconds(300), patience: etcd::PATIENCE }
+    }
+}
+
+/// What a machine is, beyond its bootstrap data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// How it is reached in its cluster.
+    pub address: IpAddr,
+    /// Processors.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// `status.nodeInfo.systemUUID`, or whatever tells machines apart.
+    pub uuid: String,
+}
+
+/// A machine, by what its maker calls it.
+pub type MachineId = String;
+
+/// Why a cluster does not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The machine is told to join one.
+    #[error("the machine is to join a cluster, not to begin one")]
+    NotInit,
+}
+
+/// Why a machine does not join.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The machine is told to begin a cluster.
+    #[error("the machine is to begin a cluster, not to join one")]
+    NotJoin,
+    /// Nobody answers at the endpoint.
+    #[error("failed to request the cluster-info ConfigMap: {0} does not answer")]
+    NoAnswer(Endpoint),
+    /// kubeadm's configuration in the cluster is gone or broken.
+    #[error("ConfigMap kubeadm-config in kube-system has no ClusterConfiguration with a version")]
+    NoConfiguration,
+    /// The cluster does not let it in.
+    #[error("the cluster does not let it join")]
+    Refused(#[from] discovery::JoinError),
+    /// Another machine has registered under the name.
+    #[error("a Node with name {0:?} and status \"Ready\" already exists in the cluster; delete it or use another name")]
+    NameTaken(String),
+    /// etcd does not take the member.
+    #[error("etcd does not take the member")]
+    Etcd(#[from] EtcdError),
+}
+
+impl JoinError {
+    /// Whether kubeadm would go on trying for a while.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::NoAnswer(_) | Self::Etcd(_) => true,
+            Self::Refused(error) => error.may_pass(),
+            Self::NotJoin | Self::NoConfiguration | Self::NameTaken(_) => false,
+        }
+    }
+}
+
+/// One cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    settings: Settings,
+    endpoint: Endpoint,
+    stable_endpoint: bool,
+    certificates: Certificates,
+    network: Network,
+    store: Shared,
+    etcd: Option<Etcd>,
+    machines: BTreeMap<MachineId, Machine>,
+    /// What happens by itself, by time and then in the order it was settled.
+    agenda: BTreeMap<(Timestamp, u64), Due>,
+    settled: u64,
+}
+
+/// Subnets, as far as objects name them.
+#[derive(Clone, Debug)]
+struct Network {
+    pods: Option<std::net::Ipv4Addr>,
+    joined: u32,
+}
+
+#[derive(Debug)]
+struct Machine {
+    node: Node,
+    host: Host,
+    kubelet: Version,
+    control_plane: Option<u16>,
+    member: Option<u64>,
+    pod_cidr: Option<String>,
+    up: bool,
+    /// It never comes back.
+    gone: bool,
+    /// Counts its ups and downs, so that what was settled before does not come to pass after.
+    round: u64,
+}
+
+#[derive(Debug)]
+enum Due {
+    Ready { machine: MachineId, round: u64 },
+    Unknown { machine: MachineId, round: u64 },
+    Evict { machine: MachineId, round: u64 },
+}
+
+impl Cluster {
+    /// Begins a cluster on the machine that ran kubeadm init. The same seed makes the same uids.
+    ///
+    /// # Errors
+    ///
+    /// When the machine did not.
+    pub fn init(id: MachineId, boot: &Boot, host: Host, settings: Settings, seed: u64, now: Timestamp) -> Result<Self, InitError> {
+        let Role::Init(init) = &boot.role else { return Err(InitError::NotInit) };
+        let version = boot.kubernetes.clone().or_else(|| crate::guest::version(&init.cluster.kubernetes_version));
+        let kubelet = version.ok_or(InitError::NotInit)?;
+        let local = matches!(init.certificates.etcd, kubeadm::Etcd::Local(_));
+        let (etcd, member) = if local {
+            let (peers, clients) = urls(&host);
+            let cluster = etcd::Cluster::new(&format!("{seed}/{}", init.endpoint), &boot.node.name, peers, clients);
+            let member = cluster.named(&boot.node.name);
+            (Some(Etcd::new(cluster, settings.patience)), member)
+        } else {
+            (None, None)
+        };
+        let pods = init.cluster.networking.pod_subnet.split(['/', ',']).next().and_then(|address| address.parse().ok());
+        let mut cluster = Self {
+            settings,
+            endpoint: init.endpoint.clone(),
+            stable_endpoint: !init.cluster.control_plane_endpoint.is_empty(),
+            certificates: init.certificates.clone(),
+            network: Network { pods, joined: 0 },
+            store: Shared::new(Store::new(seed)),
+            etcd,
+            machines: BTreeMap::new(),
+            agenda: BTreeMap::new(),
+            settled: 0,
+        };
+        kubeadm_objects::make(&mut cluster.store.lock(), init, &boot.skipped, now);
+        cluster.add(id, boot, host, kubelet, Some(init.bind_port), member, now);
+        Ok(cluster)
+    }
+
+    /// Lets a machine join that ran kubeadm join, as far as the cluster lets it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps a real machine out; see [`JoinError::may_pass`].
+    pub fn join(&mut self, id: MachineId, boot: &Boot, host: Host, now: Timestamp) -> Result<(), JoinError> {
+        let Role::Join(join) = &boot.role else { return Err(JoinError::NotJoin) };
+        if !self.answers() {
+            return Err(JoinError::NoAnswer(join.discovery.endpoint().clone()));
+        }
+        let (version, tokens, taken) = {
+            let store = self.store.lock();
+            let version = kubeadm_objects::version(&store).ok_or(JoinError::NoConfiguration)?;
+            let taken = store.get("nodes", "", &boot.node.name).is_some_and(|node| nodes::is_ready(&node.value()));
+            (version, tokens::known(&store), taken)
+        };
+        let etcd_authority = match &self.certificates.etcd {
+            kubeadm::Etcd::Local(pair) => Some(pair.certificate.as_str()),
+            kubeadm::Etcd::External => None,
+        };
+        let told = Told {
+            authority: &self.certificates.authority.certificate,
+            etcd_authority,
+            tokens: &tokens,
+            kubernetes: &version,
+            stable_endpoint: self.stable_endpoint,
+        };
+        discovery::check(join, boot.kubernetes.as_ref(), &told, now)?;
+        if taken {
+            return Err(JoinError::NameTaken(boot.node.name.clone()));
+        }
+        let mut member = None;
+        if join.control_plane.is_some()
+            && let Some(etcd) = &self.etcd
+        {
+            let (peers, clients) = urls(&host);
+            let name = &boot.node.name;
+            member = Some(etcd.change(|etcd| {
+                let id = etcd.add(peers, true)?;
+                etcd.start(id, name, clients)?;
+                etcd.promote(id)?;
+                Ok(id)
+            })?);
+        }
+        let kubelet = boot.kubernetes.clone().unwrap_or(version);
+        let bind_port = join.control_plane.as_ref().map(|control_plane| control_plane.bind_port);
+        self.add(id, boot, host, kubelet, bind_port, member, now);
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what init and join have in common")]
+    fn add(
+        &mut self,
+        id: MachineId,
+        boot: &Boot,
+        host: Host,
+        kubelet: Version,
+        control_plane: Option<u16>,
+        member: Option<u64>,
+        now: Timestamp,
+    ) {
+        let pod_cidr = self.network.pods.map(|base| {
+            let base = u32::from(base).wrapping_add(self.network.joined << 8);
+            format!("{}/24", std::net::Ipv4Addr::from(base))
+        });
+        self.network.joined += 1;
+        let machine = Machine { node: boot.node.clone(), host, kubelet, control_plane, member, pod_cidr, up: true, gone: false, round: 0 };
+        nodes::register(&mut self.store.lock(), &machine, now);
+        self.settle(now, self.settings.ready, Due::Ready { machine: id.clone(), round: 0 });
+        self.machines.insert(id, machine);
+        self.observe(now);
+    }
+
+    /// The machine stops: power is off, or its host is.
+    pub fn down(&mut self, id: &str, now: Timestamp) {
+        let Some(machine) = self.machines.get_mut(id).filter(|machine| machine.up) else { return };
+        machine.up = false;
+        machine.round += 1;
+        let (round, member) = (machine.round, machine.member);
+        self.set_health(member, Health::Stopped);
+        self.settle(now, self.settings.grace, Due::Unknown { machine: id.to_owned(), round });
+    }
+
+    /// A machine that was down boots again. It does not run kubeadm again.
+    pub fn up(&mut self, id: &str, now: Timestamp) {
+        let Some(machine) = self.machines.get_mut(id).filter(|machine| !machine.up && !machine.gone) else { return };
+        machine.up = true;
+        machine.round += 1;
+        let (round, member) = (machine.round, machine.member);
+        self.set_health(member, Health::Running);
+        self.settle(now, self.settings.ready, Due::Ready { machine: id.to_owned(), round });
+    }
+
+    /// The machine is destroyed. Its Node and its member of etcd stay, until somebody removes them.
+    pub fn gone(&mut self, id: &str, now: Timestamp) {
+        self.down(id, now);
+        if let Some(machine) = self.machines.get_mut(id) {
+            machine.gone = true;
+        }
+        self.forget();
+    }
+
+    /// What was destroyed is forgotten with its Node.
+    fn forget(&mut self) {
+        let store = self.store.lock();
+        self.machines.retain(|_, machine| !machine.gone || store.get("nodes", "", &machine.node.name).is_some());
+    }
+
+    /// When something happens by itself next, if the API answers until then.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        self.agenda.keys().next().map(|(at, _)| *at).filter(|_| self.answers())
+    }
+
+    /// Lets everything happen that is due by now.
+    pub fn advance(&mut self, now: Timestamp) {
+        let mut happened = false;
+        while self.answers()
+            && let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= now)
+        {
+            let due = entry.remove();
+            self.happen(&due, now);
+            happened = true;
+        }
+        if happened {
+            self.observe(now);
+        }
+    }
+
+    fn happen(&mut self, due: &Due, now: Timestamp) {
+        let (Due::Ready { machine: id, round } | Due::Unknown { machine: id, round } | Due::Evict { machine: id, round }) = due;
+        let Some(machine) = self.machines.get(id).filter(|machine| machine.round == *round) else { return };
+        match due {
+            Due::Ready { .. } => {
+                let mut store = self.store.lock();
+                // A kubelet that starts registers, whether its Node is there or not.
+                nodes::register(&mut store, machine, now);
+                nodes::ready(&mut store, machine, now);
+            }
+            Due::Unknown { .. } => {
+                nodes::unknown(&mut self.store.lock(), &machine.node.name, now);
+                self.settle(now, self.settings.toleration, Due::Evict { machine: id.clone(), round: *round });
+            }
+            Due::Evict { .. } => controllers::evict(&mut self.store.lock(), &machine.node.name, now),
+        }
+    }
+
+    /// Lets the controllers and kubelets see what changed in the store. To be called after every change that is not the cluster's own.
+    pub fn observe(&mut self, now: Timestamp) {
+        if !self.answers() {
+            return;
+        }
+        let up: BTreeMap<&str, IpAddr> =
+            self.machines.values().filter(|machine| machine.up).map(|machine| (machine.node.name.as_str(), machine.host.address)).collect();
+        controllers::run(&mut self.store.lock(), &up, now);
+        self.forget();
+    }
+
+    /// Whether the API answers: a control plane machine is up, and etcd has a leader.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        self.machines.values().any(|machine| machine.up && machine.control_plane.is_some())
+            && self.etcd.as_ref().is_none_or(|etcd| etcd.read(|etcd| etcd.leader().is_some()))
+    }
+
+    /// Where the API is.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// What its trust rests on.
+    #[must_use]
+    pub const fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    /// Its objects.
+    #[must_use]
+    pub const fn store(&self) -> &Shared {
+        &self.store
+    }
+
+    /// Its etcd, unless that is elsewhere.
+    #[must_use]
+    pub const fn etcd(&self) -> Option<&Etcd> {
+        self.etcd.as_ref()
+    }
+
+    /// The member of etcd on a node, whether it is up or not.
+    #[must_use]
+    pub fn member(&self, node: &str) -> Option<u64> {
+        self.machines.values().find(|machine| machine.node.name == node)?.member
+    }
+
+    /// Whether the machine of that Node is up.
+    #[must_use]
+    pub fn is_up(&self, node: &str) -> bool {
+        self.machines.values().any(|machine| machine.up && machine.node.name == node)
+    }
+
+    fn settle(&mut self, now: Timestamp, after: Duration, due: Due) {
+        let at = now + SignedDuration::try_from(after).unwrap_or(SignedDuration::ZERO);
+        self.settled += 1;
+        self.agenda.insert((at, self.settled), due);
+    }
+
+    /// A member that was removed meanwhile has no health.
+    fn set_health(&self, member: Option<u64>, health: Health) {
+        if let (Some(etcd), Some(member)) = (&self.etcd, member) {
+            let _ = etcd.change(|etcd| etcd.set_health(member, health));
+        }
+    }
+}
+
+/// Where peers and clients reach a member.
+fn urls(host: &Host) -> (Vec<String>, Vec<String>) {
+    (vec![url(host, 2380)], vec![url(host, 2379)])
+}
+
+fn url(host: &Host, port: u16) -> String {
+    format!("https://{}", std::net::SocketAddr::new(host.address, port))
+}
+
+/// Creates an object; one that is there already stays as it is.
+fn put(store: &mut Store, resource: &str, object: Value, now: Timestamp) {
+    if let Err(error) = store.create(resource, object, now) {
+        tracing::debug!(resource, %error, "not created");
+    }
+}
