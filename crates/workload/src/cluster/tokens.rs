@@ -33,11 +33,8 @@ fn read(secret: &Value) -> Option<KnownToken> {
         String::from_utf8(data).ok()
     };
     let switch = |key: &str| text(key).as_deref() == Some("true");
-    let expires = match text("expiration") {
-        // A time that nobody can read is no time to trust.
-        Some(at) => Some(at.parse().unwrap_or(Timestamp::MIN)),
-        None => None,
-    };
+    // A time that nobody can read is no time to trust.
+    let expires = text("expiration").map(|at| at.parse().unwrap_or(Timestamp::MIN));
     Some(KnownToken {
         id: text("token-id")?,
         secret: Secret::new(text("token-secret")?),
