@@ -25,7 +25,7 @@ var groups = []string{
 
 // Types whose JSON is not the struct's.
 var special = map[string]string{
-	"meta/v1.Time": "time", "meta/v1.MicroTime": "microtime", "meta/v1.Duration": "duration", "meta/v1.FieldsV1": "raw",
+	"meta/v1.Time": "time", "meta/v1.MicroTime": "microtime", "meta/v1.FieldsV1": "raw",
 	"resource.Quantity": "quantity", "intstr.IntOrString": "intorstring", "runtime.RawExtension": "raw",
 }
 
@@ -39,7 +39,7 @@ func main() {
 	p := printer{out: bufio.NewWriter(os.Stdout), done: map[string]bool{}}
 	fmt.Fprintln(p.out, "# Kubernetes' built-in types. Made by tools/kubernetes-types from k8s.io/api v0.36.3 (Apache License 2.0); not to be edited.")
 	fmt.Fprintln(p.out, "# kind <apiVersion> <kind> <type>; type <type>; then its fields: <JSON name> <protobuf number> <shape> [flags]")
-	fmt.Fprintln(p.out, "# Shapes: [] list, {} map. Flags: * zero is written too, ~ inlined in JSON, @<key> merged by this key, ! merged as a set, = the patch's keys are retained.")
+	fmt.Fprintln(p.out, "# Shapes: [] list, {} map. Flags: * zero is written too, ~ inlined in JSON, @<key> merged by this key, ! merged as a set.")
 	for gvk, t := range scheme.Scheme.AllKnownTypes() {
 		gv := gvk.Group + "/" + gvk.Version
 		if !slices.Contains(groups, gv) || strings.HasSuffix(gvk.Kind, "List") || strings.HasPrefix(t.PkgPath(), "k8s.io/apimachinery") {
@@ -107,9 +107,6 @@ func (p *printer) print(t reflect.Type) {
 			flags = append(flags, "@"+key)
 		} else if strings.Contains(strategy, "merge") {
 			flags = append(flags, "!")
-		}
-		if strings.Contains(strategy, "retainKeys") {
-			flags = append(flags, "=")
 		}
 		label := json[0]
 		if label == "" {

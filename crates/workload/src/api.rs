@@ -1,15 +1,24 @@
 //! The Kubernetes API over a [`Store`](crate::store::Store): what Cluster API's controllers, client-go and kubectl ask of an API server.
 
+mod apply;
 mod body;
+mod defaults;
 mod discovery;
+mod events;
 mod kinds;
+mod openapi;
 mod patch;
 mod present;
+mod protobuf;
 mod read;
 mod request;
 mod selector;
 mod serve;
 mod status;
+mod strategic;
+mod subresource;
+mod table;
+mod types;
 mod watch;
 mod write;
 
@@ -163,11 +172,13 @@ async fn answer(backend: Shelf, request: Request) -> Result<Response, Refusal> {
         return Ok(answer);
     }
     let target = target.ok_or_else(Refusal::no_such_path)?;
-    let kind =
-        find(&backend.store().lock(), &target.group, &target.version, &target.plural).ok_or_else(Refusal::no_such_path)?;
+    let kind = find(&backend.store().lock(), &target.group, &target.version, &target.plural).ok_or_else(Refusal::no_such_path)?;
     let call = Call { backend, attributes, kind, target, query, parts };
     if !call.kind.namespaced && !call.target.namespace.is_empty() {
         return Err(Refusal::no_such_path());
+    }
+    if (&*call.kind.resource, &*call.target.subresource) == ("pods", "portforward") {
+        return subresource::portforward(call, body).await;
     }
     match call.attributes.verb {
         "get" | "list" if call.kind.review => Err(Refusal::method()),
@@ -203,7 +214,8 @@ fn verb(method: &Method, target: &Target, query: &Query) -> &'static str {
 fn authorize(attributes: &Attributes) -> Result<(), Refusal> {
     const OPEN: [&str; 4] = ["/version", "/livez", "/readyz", "/healthz"];
     let Attributes { verb, path, resource, namespace, name, .. } = attributes;
-    let open = *verb == "get" && OPEN.iter().any(|open| path.strip_prefix(open).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let open =
+        *verb == "get" && OPEN.iter().any(|open| path.strip_prefix(open).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
     let info = *verb == "get" && resource == "configmaps" && namespace == "kube-public" && name == "cluster-info";
     if attributes.identity.is_some() || open || info {
         return Ok(());
@@ -211,7 +223,10 @@ fn authorize(attributes: &Attributes) -> Result<(), Refusal> {
     let message = if resource.is_empty() {
         format!("forbidden: User \"system:anonymous\" cannot {verb} path {path:?}")
     } else {
-        format!("{resource} is forbidden: User \"system:anonymous\" cannot {verb} resource {resource:?} in API group {:?}", attributes.group)
+        format!(
+            "{resource} is forbidden: User \"system:anonymous\" cannot {verb} resource {resource:?} in API group {:?}",
+            attributes.group
+        )
     };
     Err(Refusal::new(StatusCode::FORBIDDEN, "Forbidden", message))
 }
@@ -226,6 +241,9 @@ fn general(backend: &dyn Backend, path: &str, parts: &Parts) -> Option<Response>
     }
     if ["/livez", "/readyz", "/healthz"].iter().any(|health| path.starts_with(health)) {
         return Some("ok".into_response());
+    }
+    if path.starts_with("/openapi") {
+        return openapi::answer(path, &kinds::all(&backend.store().lock()));
     }
     if !path.starts_with("/api") {
         return None;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Call;
 use super::Refusal;
+use super::protobuf;
 
 /// As upstream limits it.
 const LIMIT: usize = 3 * 1024 * 1024;
@@ -16,11 +17,7 @@ const LIMIT: usize = 3 * 1024 * 1024;
 /// The whole body.
 pub(super) async fn bytes(body: Body) -> Result<Bytes, Refusal> {
     to_bytes(body, LIMIT).await.map_err(|_| {
-        Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "RequestEntityTooLarge",
-            format!("limit is {LIMIT}, or the body ended early"),
-        )
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", format!("limit is {LIMIT}, or the body ended early"))
     })
 }
 
@@ -41,6 +38,9 @@ pub(super) async fn object(call: &Call, body: Body) -> Result<Value, Refusal> {
     match media_type(call) {
         "application/json" => json(&bytes),
         "application/yaml" => yaml(&bytes),
+        "application/vnd.kubernetes.protobuf" => {
+            protobuf::decode(&bytes).map_err(|error| Refusal::bad_request(format!("error decoding the body as protobuf: {error}")))
+        }
         other => Err(Refusal::media_type(other)),
     }
 }

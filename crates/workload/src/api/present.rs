@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 use crate::store::Object;
 
 use super::Call;
+use super::events;
+use super::table;
 
 /// What a client wants to see of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(super) enum View {
     Whole,
     /// `PartialObjectMetadata`.
     Metadata,
+    /// `Table`, as kubectl prints it.
+    Table,
 }
 
 impl View {
@@ -33,6 +37,7 @@ impl View {
             match parameters.find_map(|parameter| parameter.strip_prefix("as=")) {
                 None => Some(Self::Whole),
                 Some("PartialObjectMetadata" | "PartialObjectMetadataList") => Some(Self::Metadata),
+                Some("Table") => Some(Self::Table),
                 Some(_) => None,
             }
         });
@@ -52,12 +57,18 @@ struct Head<'a> {
 
 /// An object as this client sees it.
 pub(super) fn object<'a>(call: &Call, view: View, object: &'a Object) -> Cow<'a, str> {
-    let whole = match call.backend.render(object) {
+    let rendered = call.backend.render(object);
+    let whole = match rendered {
         Some(value) => Cow::Owned(value.to_string()),
+        None if call.kind.group == events::GROUP => Cow::Owned(events::of_group(object.value()).to_string()),
         None => Cow::Borrowed(object.json()),
     };
     match view {
         View::Whole => whole,
+        View::Table => {
+            let value = serde_json::from_str(&whole).unwrap_or_default();
+            Cow::Owned(table::table(&call.kind, object.revision(), [&value], call.backend.now()).to_string())
+        }
         View::Metadata => {
             let metadata = serde_json::from_str::<Head<'_>>(&whole).ok().and_then(|head| head.metadata).map_or("{}", RawValue::get);
             Cow::Owned(format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{metadata}}}"#))
@@ -74,6 +85,10 @@ pub(super) fn one(call: &Call, code: StatusCode, found: &Object) -> Response {
 pub(super) fn list<'a>(call: &Call, revision: u64, objects: impl IntoIterator<Item = &'a Object>) -> Response {
     let view = View::of(call);
     let (kind, api_version) = match view {
+        View::Table => {
+            let shown: Vec<_> = objects.into_iter().map(|found| call.backend.render(found).unwrap_or_else(|| found.value())).collect();
+            return json(StatusCode::OK, table::table(&call.kind, revision, &shown, call.backend.now()).to_string());
+        }
         View::Whole => (format!("{}List", call.kind.kind), call.kind.api_version()),
         View::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
     };

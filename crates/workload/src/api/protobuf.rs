@@ -4,7 +4,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jiff::SignedDuration;
 use jiff::Timestamp;
 use serde_json::Map;
 use serde_json::Value;
@@ -183,8 +182,7 @@ fn omitted(field: &Field, value: &Value) -> bool {
         Value::String(text) => text.is_empty() && !field.zero,
         Value::Number(number) => number.as_i64() == Some(0) && !field.zero,
         Value::Bool(value) => !value && !field.zero,
-        Value::Object(map) => map.is_empty() && !field.zero,
-        Value::Array(_) => false,
+        Value::Object(_) | Value::Array(_) => false,
     }
 }
 
@@ -199,10 +197,6 @@ fn value(shape: Shape, wire: &Wire<'_>, depth: usize) -> Result<Value, DecodeErr
         Shape::Time | Shape::MicroTime => {
             let [seconds, nanoseconds] = Reader::small(bytes)?;
             time(shape, number(seconds.as_ref()), number(nanoseconds.as_ref()), bytes.is_empty())
-        }
-        Shape::Duration => {
-            let [nanoseconds] = Reader::small::<1>(bytes)?;
-            Value::String(format!("{:?}", SignedDuration::from_nanos(number(nanoseconds.as_ref())).unsigned_abs()))
         }
         Shape::Quantity => {
             let [quantity] = Reader::small::<1>(bytes)?;

@@ -91,6 +91,25 @@ impl Selection {
         Ok(Self { labels: labels(call.query.get("labelSelector"))?, fields })
     }
 
+    /// From a `LabelSelector`; `None` when it selects nothing.
+    pub(super) fn of_labels(selector: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let equal = selector["matchLabels"].as_object().into_iter().flatten();
+        let mut labels: Vec<_> = equal.map(|(key, value)| Requirement::In(key.clone(), vec![text(value)])).collect();
+        for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
+            let key = text(&expression["key"]);
+            let values = expression["values"].as_array().into_iter().flatten().map(text).collect();
+            labels.push(match expression["operator"].as_str()? {
+                "In" => Requirement::In(key, values),
+                "NotIn" => Requirement::NotIn(key, values),
+                "Exists" => Requirement::Exists(key),
+                "DoesNotExist" => Requirement::Absent(key),
+                _ => return None,
+            });
+        }
+        selector.is_object().then_some(Self { labels, fields: Vec::new() })
+    }
+
     pub(super) fn matches(&self, object: &Object) -> bool {
         self.matches_labels(object) && self.matches_fields(object)
     }

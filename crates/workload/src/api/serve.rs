@@ -13,12 +13,15 @@ use hyper_util::server::conn::auto::Builder;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 use tracing::debug;
 
 use crate::authority::identity;
+
+use super::subresource::Life;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -66,11 +69,13 @@ pub fn serve(listener: TcpListener, tls: Arc<ServerConfig>, router: Router) -> i
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor, router: Router) {
     let mut connections = JoinSet::new();
+    // Dropped when the server ends, with all that listens for it.
+    let (_alive, life) = watch::channel(());
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 while connections.try_join_next().is_some() {}
-                connections.spawn(connection(stream, tls.clone(), router.clone()));
+                connections.spawn(connection(stream, tls.clone(), router.clone(), Life(life.clone())));
             }
             Err(error) => {
                 debug!(%error, "cannot accept");
@@ -80,13 +85,14 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, router: Router) {
     }
 }
 
-async fn connection(stream: TcpStream, tls: TlsAcceptor, router: Router) {
+async fn connection(stream: TcpStream, tls: TlsAcceptor, router: Router, life: Life) {
     // Without it, small answers wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await else { return };
     let client = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(identity);
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
+        request.extensions_mut().insert(life.clone());
         if let Some(client) = &client {
             request.extensions_mut().insert(client.clone());
         }

@@ -16,7 +16,6 @@ pub(super) enum Shape {
     Bytes,
     Time,
     MicroTime,
-    Duration,
     Quantity,
     IntOrString,
     /// JSON within a message.
@@ -58,8 +57,6 @@ pub(super) struct Field {
     /// Its fields are those of the type it is in.
     pub inline: bool,
     pub merge: Merge,
-    /// Only the keys that the patch names stay.
-    pub retain: bool,
 }
 
 /// The types by name, and the kinds' types.
@@ -125,7 +122,6 @@ fn parse_field(name: &'static str, number: &str, shape: &'static str, flags: &[&
         "bytes" => Shape::Bytes,
         "time" => Shape::Time,
         "microtime" => Shape::MicroTime,
-        "duration" => Shape::Duration,
         "quantity" => Shape::Quantity,
         "intorstring" => Shape::IntOrString,
         "raw" => Shape::Raw,
@@ -141,6 +137,5 @@ fn parse_field(name: &'static str, number: &str, shape: &'static str, flags: &[&
         zero: flags.contains(&"*"),
         inline: flags.contains(&"~"),
         merge: key.map_or(if flags.contains(&"!") { Merge::Set } else { Merge::Atomic }, Merge::Key),
-        retain: flags.contains(&"="),
     }
 }

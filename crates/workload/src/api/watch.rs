@@ -131,8 +131,7 @@ impl Watch {
         self.changed.mark_unchanged();
         let of = |event: &&Event| {
             let object = &event.object;
-            object.resource() == self.call.kind.resource
-                && self.call.namespace().is_none_or(|namespace| namespace == object.namespace())
+            object.resource() == self.call.kind.resource && self.call.namespace().is_none_or(|namespace| namespace == object.namespace())
         };
         let events: Vec<Event> = match store.since(self.revision) {
             Ok(events) => events.filter(of).cloned().collect(),
@@ -165,6 +164,7 @@ impl Watch {
 
     fn bookmark(&self, out: &mut String, end_of_first: bool) {
         let (kind, api_version) = match self.view {
+            View::Table => ("Table".to_owned(), "meta.k8s.io/v1".to_owned()),
             View::Whole => (self.call.kind.kind.clone(), self.call.kind.api_version()),
             View::Metadata => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
         };

@@ -1,5 +1,7 @@
 //! Creating, updating, patching and deleting.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
@@ -17,31 +19,43 @@ use super::Call;
 use super::IntoJson;
 use super::Refusal;
 use super::body;
+use super::defaults;
+use super::events;
 use super::patch::Patch;
 use super::present;
 use super::read;
 use super::selector::Selection;
+use super::subresource;
 
 /// Seconds that a pod has to end when it does not say.
 const GRACE: u64 = 30;
 
 pub(super) async fn create(call: &Call, body: Body) -> Result<Response, Refusal> {
-    let mut object = body::object(call, body).await?;
-    if !call.target.name.is_empty() {
-        return Err(Refusal::method());
+    if call.kind.review {
+        return subresource::review(call, body).await;
     }
+    match (&*call.kind.resource, &*call.target.subresource) {
+        ("pods", "eviction") => return subresource::evict(call, body).await,
+        ("serviceaccounts", "token") => return subresource::token(call, body).await,
+        _ if !call.target.name.is_empty() => return Err(Refusal::method()),
+        _ => {}
+    }
+    let mut object = body::object(call, body).await?;
     own(call, &mut object)?;
-    let created = call.change(|store| {
-        let namespace = &call.target.namespace;
-        if call.kind.namespaced && store.get("namespaces", "", namespace).is_none() {
-            let message = format!("namespaces {namespace:?} not found");
-            let mut refusal = Refusal::new(StatusCode::NOT_FOUND, "NotFound", message);
-            refusal.details = json!({ "name": namespace, "kind": "namespaces" });
-            return Err(refusal);
-        }
-        store.create(&call.kind.resource, object, call.backend.now()).map_err(|error| refused(call, &error))
-    })?;
+    let created = call.change(|store| stored(call, store, object))?;
     Ok(present::one(call, StatusCode::CREATED, &created))
+}
+
+/// Creates an object as a client may.
+fn stored(call: &Call, store: &mut Store, mut object: Value) -> Result<Arc<Object>, Refusal> {
+    let namespace = &call.target.namespace;
+    if call.kind.namespaced && store.get("namespaces", "", namespace).is_none() {
+        let mut refusal = Refusal::new(StatusCode::NOT_FOUND, "NotFound", format!("namespaces {namespace:?} not found"));
+        refusal.details = json!({ "name": namespace, "kind": "namespaces" });
+        return Err(refusal);
+    }
+    defaults::created(&call.kind, &mut object);
+    store.create(&call.kind.resource, object, call.backend.now()).map_err(|error| refused(call, &error))
 }
 
 pub(super) async fn update(call: &Call, body: Body) -> Result<Response, Refusal> {
@@ -51,9 +65,8 @@ pub(super) async fn update(call: &Call, body: Body) -> Result<Response, Refusal>
     }
     own(call, &mut object)?;
     let part = part(call)?;
-    let updated = call.change(|store| {
-        store.update(&call.kind.resource, object, part, call.backend.now()).map_err(|error| refused(call, &error))
-    })?;
+    let updated =
+        call.change(|store| store.update(&call.kind.resource, object, part, call.backend.now()).map_err(|error| refused(call, &error)))?;
     Ok(present::one(call, StatusCode::OK, &updated))
 }
 
@@ -62,28 +75,35 @@ pub(super) async fn patch(call: &Call, body: Body) -> Result<Response, Refusal> 
     let patch = Patch::parse(body::media_type(call), &bytes)?;
     let part = part(call)?;
     let patched = call.change(|store| {
-        let Some(found) = store.get(&call.kind.resource, &call.target.namespace, &call.target.name) else {
-            return Err(Refusal::not_found(&call.kind, &call.target.name));
-        };
-        let mut object = patch.apply(&call.kind, found.value())?;
+        let found = store.get(&call.kind.resource, &call.target.namespace, &call.target.name).map(|found| found.value());
+        let creates = found.is_none();
+        let mut object = patch.changed(call, found)?;
         own(call, &mut object)?;
-        store.update(&call.kind.resource, object, part, call.backend.now()).map_err(|error| refused(call, &error))
+        if creates {
+            return stored(call, store, object).map(|created| (StatusCode::CREATED, created));
+        }
+        let updated = store.update(&call.kind.resource, object, part, call.backend.now()).map_err(|error| refused(call, &error))?;
+        Ok((StatusCode::OK, updated))
     })?;
-    Ok(present::one(call, StatusCode::OK, &patched))
+    Ok(present::one(call, patched.0, &patched.1))
 }
 
 pub(super) async fn delete(call: &Call, body: Body) -> Result<Response, Refusal> {
-    let options = Options::read(call, body).await?;
+    let options = body::object(call, body).await?;
     if !call.target.subresource.is_empty() {
         return Err(Refusal::method());
     }
+    delete_with(call, &options)
+}
+
+/// Deletes the object that the request names, as these `DeleteOptions` say.
+pub(super) fn delete_with(call: &Call, options: &Value) -> Result<Response, Refusal> {
+    let options = Options::read(call, options);
     let now = call.backend.now();
     let deleted = call.change(|store| {
         let found = read_from(store, call)?;
         let how = options.deletion(&found);
-        store
-            .delete(&call.kind.resource, &call.target.namespace, &call.target.name, &how, now)
-            .map_err(|error| refused(call, &error))
+        store.delete(&call.kind.resource, &call.target.namespace, &call.target.name, &how, now).map_err(|error| refused(call, &error))
     })?;
     Ok(match deleted {
         Deleted::Terminating(object) => present::one(call, StatusCode::OK, &object),
@@ -95,7 +115,7 @@ pub(super) async fn delete(call: &Call, body: Body) -> Result<Response, Refusal>
 }
 
 pub(super) async fn delete_collection(call: &Call, body: Body) -> Result<Response, Refusal> {
-    let options = Options::read(call, body).await?;
+    let options = Options::read(call, &body::object(call, body).await?);
     let selection = Selection::of(call)?;
     let (revision, found) = read::selected(call, &selection);
     let now = call.backend.now();
@@ -111,7 +131,7 @@ pub(super) async fn delete_collection(call: &Call, body: Body) -> Result<Respons
     Ok(present::list(call, revision, found.iter().map(|object| &**object)))
 }
 
-fn read_from(store: &Store, call: &Call) -> Result<std::sync::Arc<Object>, Refusal> {
+fn read_from(store: &Store, call: &Call) -> Result<Arc<Object>, Refusal> {
     let found = store.get(&call.kind.resource, &call.target.namespace, &call.target.name);
     found.cloned().ok_or_else(|| Refusal::not_found(&call.kind, &call.target.name))
 }
@@ -128,8 +148,11 @@ fn part(call: &Call) -> Result<Part, Refusal> {
 
 /// Makes the object the one that the path names, or says why it is not.
 fn own(call: &Call, object: &mut Value) -> Result<(), Refusal> {
+    if call.kind.group == events::GROUP {
+        events::to_core(object);
+    }
     let Some(map) = object.as_object_mut() else { return Err(Refusal::bad_request("an object is wanted")) };
-    for (field, wanted) in [("apiVersion", call.kind.api_version()), ("kind", call.kind.kind.clone())] {
+    for (field, wanted) in [("apiVersion", events::stored(&call.kind)), ("kind", call.kind.kind.clone())] {
         let given = map.entry(field).or_insert(Value::Null);
         if given.as_str().is_some_and(|given| !given.is_empty() && given != wanted) {
             let message = format!("the {field} in the data ({given}) does not match the expected one ({wanted})");
@@ -174,14 +197,13 @@ struct Options {
 }
 
 impl Options {
-    async fn read(call: &Call, body: Body) -> Result<Self, Refusal> {
-        let given = body::object(call, body).await?;
+    fn read(call: &Call, given: &Value) -> Self {
         let query = |name: &str| Some(call.query.get(name)).filter(|value| !value.is_empty());
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let policy = given["propagationPolicy"].as_str().or(query("propagationPolicy")).unwrap_or_default();
         let orphan = given["orphanDependents"] == Value::Bool(true) || call.query.flag("orphanDependents");
         let preconditions = &given["preconditions"];
-        Ok(Self {
+        Self {
             how: Deletion {
                 uid: text(&preconditions["uid"]),
                 version: text(&preconditions["resourceVersion"]),
@@ -189,7 +211,7 @@ impl Options {
                 orphan: orphan || policy == "Orphan",
             },
             grace: given["gracePeriodSeconds"].as_u64().or_else(|| query("gracePeriodSeconds")?.parse().ok()),
-        })
+        }
     }
 
     /// Only pods that a kubelet runs end gracefully.

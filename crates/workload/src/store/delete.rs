@@ -40,14 +40,7 @@ impl Store {
     ///
     /// # Errors
     /// When it is not there, or not the one that is meant.
-    pub fn delete(
-        &mut self,
-        resource: &str,
-        namespace: &str,
-        name: &str,
-        how: &Deletion,
-        now: Timestamp,
-    ) -> Result<Deleted, WriteError> {
+    pub fn delete(&mut self, resource: &str, namespace: &str, name: &str, how: &Deletion, now: Timestamp) -> Result<Deleted, WriteError> {
         let Some(found) = self.get(resource, namespace, name).cloned() else {
             return Err(WriteError::NotFound { resource: resource.to_owned(), name: name.to_owned() });
         };

@@ -171,9 +171,7 @@ pub(super) fn check(found: &Object, uid: &str, version: &str) -> Result<(), Writ
         return Err(conflict(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", found.uid())));
     }
     if !version.is_empty() && version != found.revision().to_string() {
-        return Err(conflict(
-            "the object has been modified; please apply your changes to the latest version and try again".to_owned(),
-        ));
+        return Err(conflict("the object has been modified; please apply your changes to the latest version and try again".to_owned()));
     }
     Ok(())
 }
