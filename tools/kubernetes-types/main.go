@@ -38,7 +38,7 @@ type printer struct {
 func main() {
 	p := printer{out: bufio.NewWriter(os.Stdout), done: map[string]bool{}}
 	fmt.Fprintln(p.out, "# Kubernetes' built-in types. Made by tools/kubernetes-types from k8s.io/api v0.36.3 (Apache License 2.0); not to be edited.")
-	fmt.Fprintln(p.out, "# kind <apiVersion> <kind> <type>; type <type>; then its fields: <JSON name> <protobuf number> <shape> [flags]")
+	fmt.Fprintln(p.out, "# KIND <apiVersion> <kind> <type>; TYPE <type>; then its fields: <JSON name> <protobuf number> <shape> [flags]")
 	fmt.Fprintln(p.out, "# Shapes: [] list, {} map. Flags: * zero is written too, ~ inlined in JSON, @<key> merged by this key, ! merged as a set.")
 	for gvk, t := range scheme.Scheme.AllKnownTypes() {
 		gv := gvk.Group + "/" + gvk.Version
@@ -50,7 +50,7 @@ func main() {
 	p.todo = append(p.todo, reflect.TypeFor[metav1.DeleteOptions]())
 	slices.SortFunc(p.todo, func(a, b reflect.Type) int { return strings.Compare(name(a), name(b)) })
 	for _, t := range p.todo {
-		fmt.Fprintf(p.out, "kind %s %s %s\n", strings.TrimPrefix(version(t), "/"), t.Name(), name(t))
+		fmt.Fprintf(p.out, "KIND %s %s %s\n", strings.TrimPrefix(version(t), "/"), t.Name(), name(t))
 	}
 	for len(p.todo) > 0 {
 		t := p.todo[0]
@@ -62,14 +62,18 @@ func main() {
 	}
 }
 
-// version is the apiVersion of a type.
+// version is the apiVersion of a type; options go with every version, and are listed under none.
 func version(t reflect.Type) string {
+	if strings.HasPrefix(t.PkgPath(), "k8s.io/apimachinery") {
+		return "meta"
+	}
 	for gvk, known := range scheme.Scheme.AllKnownTypes() {
 		if known == t && slices.Contains(groups, gvk.Group+"/"+gvk.Version) {
 			return gvk.GroupVersion().String()
 		}
 	}
-	return "meta"
+	log.Fatalf("%v has no version", t)
+	return ""
 }
 
 // name is unique, and short.
@@ -87,7 +91,7 @@ func (p *printer) print(t reflect.Type) {
 		return
 	}
 	p.done[name(t)] = true
-	fmt.Fprintf(p.out, "type %s\n", name(t))
+	fmt.Fprintf(p.out, "TYPE %s\n", name(t))
 	for i := range t.NumField() {
 		field := t.Field(i)
 		tag := strings.Split(field.Tag.Get("protobuf"), ",")

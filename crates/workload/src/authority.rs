@@ -103,7 +103,7 @@ impl Authority {
     /// # Errors
     /// When a name is none, or signing fails.
     pub fn server(&self, names: &[&str]) -> Result<Leaf, AuthorityError> {
-        let mut params = parameters(names.first().copied().unwrap_or_default(), &[]);
+        let mut params = parameters(names.first().copied().unwrap_or_default(), "");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         for name in names {
             params.subject_alt_names.push(match name.parse::<IpAddr>() {
@@ -114,12 +114,12 @@ impl Authority {
         self.issue(&params)
     }
 
-    /// Issues a certificate for a client.
+    /// Issues a certificate for a client of one group.
     ///
     /// # Errors
     /// When signing fails.
-    pub fn client(&self, identity: &Identity) -> Result<Leaf, AuthorityError> {
-        let mut params = parameters(&identity.user, &identity.groups);
+    pub fn client(&self, user: &str, group: &str) -> Result<Leaf, AuthorityError> {
+        let mut params = parameters(user, group);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(&params)
     }
@@ -153,12 +153,12 @@ impl Authority {
     }
 }
 
-fn parameters(user: &str, groups: &[String]) -> CertificateParams {
+fn parameters(user: &str, group: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, user);
-    for group in groups {
-        params.distinguished_name.push(DnType::OrganizationName, group.as_str());
+    if !group.is_empty() {
+        params.distinguished_name.push(DnType::OrganizationName, group);
     }
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
     params.use_authority_key_identifier_extension = true;

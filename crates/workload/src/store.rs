@@ -188,7 +188,6 @@ impl Shared {
     }
 
     /// The store, for this caller alone. Never hold it over an `.await`.
-    #[must_use]
     pub fn lock(&self) -> MutexGuard<'_, Store> {
         // Every change of a store is whole before anything can panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

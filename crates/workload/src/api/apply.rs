@@ -70,7 +70,7 @@ pub(super) fn apply(kind: &Kind, current: Option<&Value>, mut applied: Value, by
         let holder = other["manager"].as_str().unwrap_or_default().to_owned();
         let Some(theirs) = other["fieldsV1"].as_object_mut() else { continue };
         let mut shared = Vec::new();
-        differing(of, theirs, &owned, Some(&object), Some(&applied), String::new(), by.force, &mut shared);
+        differing(theirs, &owned, (Some(&object), Some(&applied)), "", by.force, &mut shared);
         conflicts.extend(shared.into_iter().map(|path| (holder.clone(), path)));
     }
     if !conflicts.is_empty() && !by.force {
@@ -79,7 +79,7 @@ pub(super) fn apply(kind: &Kind, current: Option<&Value>, mut applied: Value, by
     managers.retain(|entry| !own(entry) && entry["fieldsV1"].as_object().is_none_or(|fields| !fields.is_empty()));
     if let Some(previous) = previous.as_ref().and_then(|entry| entry["fieldsV1"].as_object()) {
         let kept: Vec<&Fields> = managers.iter().filter_map(|entry| entry["fieldsV1"].as_object()).chain([&owned]).collect();
-        remove(of, &mut object, previous, &kept);
+        remove(&mut object, previous, &kept);
     }
     if let (Some(object), Some(applied)) = (object.as_object_mut(), applied.as_object()) {
         strategic::merge(of, object, applied);
@@ -160,37 +160,35 @@ fn at<'a>(value: Option<&'a Value>, key: &str) -> Option<&'a Value> {
     }
     let list = value.as_array()?;
     if let Some(wanted) = key.strip_prefix("v:") {
-        return list.iter().find(|entry| entry.to_string() == wanted);
+        return serde_json::from_str(wanted).ok().and_then(|wanted: Value| list.iter().find(|entry| **entry == wanted));
     }
     let keys: Value = serde_json::from_str(key.strip_prefix("k:")?).ok()?;
     list.iter().find(|entry| keys.as_object().is_some_and(|keys| keys.iter().all(|(key, value)| entry.get(key) == Some(value))))
 }
 
-/// Fields of both whose values differ. With `take` they are taken from `theirs`.
-#[expect(clippy::too_many_arguments, reason = "two sets, two objects, and where in them it is")]
+/// Fields of both whose values (the current and the applied) differ. With `take` they are taken from `theirs`.
 fn differing(
-    of: &str,
     theirs: &mut Fields,
     ours: &Fields,
-    current: Option<&Value>,
-    applied: Option<&Value>,
-    path: String,
+    values: (Option<&Value>, Option<&Value>),
+    path: &str,
     take: bool,
     found: &mut Vec<String>,
 ) {
     let mut taken = Vec::new();
     for (key, theirs) in theirs.iter_mut() {
         let (Some(ours), true) = (ours.get(key), key != ".") else { continue };
-        let (current, applied) = (at(current, key), at(applied, key));
+        let (current, applied) = (at(values.0, key), at(values.1, key));
         let path = format!("{path}{}", shown(key));
         let (Some(theirs), Some(ours)) = (theirs.as_object_mut(), ours.as_object()) else { continue };
-        if theirs.is_empty() || ours.is_empty() {
-            if current != applied {
+        if theirs.is_empty() && ours.is_empty() {
+            // An empty object asks for nothing that is there to be different.
+            if current != applied && applied.and_then(Value::as_object).is_none_or(|map| !map.is_empty()) {
                 taken.push(key.clone());
                 found.push(path);
             }
         } else {
-            differing(of, theirs, ours, current, applied, path, take, found);
+            differing(theirs, ours, (current, applied), &path, take, found);
         }
     }
     if take {
@@ -209,7 +207,7 @@ fn shown(key: &str) -> String {
 }
 
 /// Removes what a manager no longer applies and nobody else does.
-fn remove(of: &str, value: &mut Value, gone: &Fields, kept: &[&Fields]) {
+fn remove(value: &mut Value, gone: &Fields, kept: &[&Fields]) {
     for (key, below) in gone.iter().filter(|(key, _)| *key != ".") {
         let still: Vec<&Fields> = kept.iter().filter_map(|fields| fields.get(key)?.as_object()).collect();
         let Some(below) = below.as_object() else { continue };
@@ -217,7 +215,7 @@ fn remove(of: &str, value: &mut Value, gone: &Fields, kept: &[&Fields]) {
             // Others may hold something within it that this manager never named; only leaves and own entries go.
             take(value, key, below);
         } else if let Some(inner) = at_mut(value, key) {
-            remove(of, inner, below, &still);
+            remove(inner, below, &still);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What is asked of objects rather than written to them: evictions, reviews, connections.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -26,12 +25,10 @@ pub(super) struct Life(pub watch::Receiver<()>);
 
 impl Life {
     /// Ready when the server ends.
-    fn ended(life: Option<Self>) -> impl Future<Output = ()> + Send + 'static {
-        async move {
-            match life {
-                Some(Self(mut receiver)) => while receiver.changed().await.is_ok() {},
-                None => std::future::pending().await,
-            }
+    async fn ended(life: Option<Self>) {
+        match life {
+            Some(Self(mut receiver)) => while receiver.changed().await.is_ok() {},
+            None => std::future::pending().await,
         }
     }
 }

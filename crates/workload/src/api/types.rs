@@ -92,10 +92,10 @@ fn parse(table: &'static str) -> Types {
     for line in table.lines().filter(|line| !line.starts_with('#')) {
         let words: Vec<&str> = line.split(' ').collect();
         match words.as_slice() {
-            ["kind", version, kind, of] => {
+            ["KIND", version, kind, of] => {
                 types.kinds.insert((version, kind), of);
             }
-            ["type", of] => {
+            ["TYPE", of] => {
                 current = of;
                 types.fields.insert(of, Vec::new());
             }

@@ -15,8 +15,8 @@ fn own(algorithm: &'static rcgen::SignatureAlgorithm) -> (String, String) {
 fn a_client_is_known_by_its_certificate() {
     let (certificate, key) = own(&rcgen::PKCS_ECDSA_P256_SHA256);
     let authority = Authority::from_pem(&certificate, &key).unwrap();
-    let who = Identity { user: "admin".to_owned(), groups: vec!["system:masters".to_owned(), "others".to_owned()] };
-    let leaf = authority.client(&who).unwrap();
+    let who = Identity { user: "admin".to_owned(), groups: vec!["system:masters".to_owned()] };
+    let leaf = authority.client(&who.user, &who.groups[0]).unwrap();
     assert_eq!(identity(&leaf.certificate), Some(who));
     assert!(leaf.key_pem().contains("PRIVATE KEY"));
 }
@@ -43,4 +43,16 @@ fn unfit_authorities_are_refused() {
     assert!(matches!(Authority::from_pem(&certificate, &other), Err(AuthorityError::Pair)));
     assert!(matches!(Authority::from_pem("", &key), Err(AuthorityError::Certificate(_))));
     assert!(matches!(Authority::from_pem(&certificate, "no key"), Err(AuthorityError::Key(_))));
+}
+
+#[test]
+fn rsa_keys_of_kubeadm_and_cluster_api_sign() {
+    let certificate = include_str!("golden/rsa.crt");
+    for key in [include_str!("golden/rsa.key"), include_str!("golden/rsa-pkcs8.key")] {
+        let authority = Authority::from_pem(certificate, key).unwrap();
+        let leaf = authority.server(&["127.0.0.1"]).unwrap();
+        let (_, parsed) = x509_parser::parse_x509_certificate(&leaf.certificate).unwrap();
+        let (_, issuer) = x509_parser::parse_x509_certificate(authority.certificate()).unwrap();
+        parsed.verify_signature(Some(issuer.public_key())).unwrap();
+    }
 }
