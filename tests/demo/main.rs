@@ -39,11 +39,17 @@ fn items(plane: &TestPlane, kind: &str) -> Vec<Value> {
 fn uids(plane: &TestPlane) -> Vec<String> {
     let machines = items(plane, "machines");
     let ids = machines.iter().filter_map(|machine| machine["spec"]["providerID"].as_str());
-    ids.map(|id| id.strip_prefix("microvm://127.0.0.1:").unwrap().split_once('/').unwrap().1.to_owned()).collect()
+    let uids = ids.map(|id| id.strip_prefix("microvm://127.0.0.1:").unwrap().split_once('/').unwrap().1.to_owned());
+    sorted(uids.collect())
+}
+
+fn sorted(mut uids: Vec<String>) -> Vec<String> {
+    uids.sort();
+    uids
 }
 
 fn on_hosts(plane: &TestPlane) -> Vec<String> {
-    microvms(plane).iter().map(|microvm| microvm["uid"].as_str().unwrap().to_owned()).collect()
+    sorted(microvms(plane).iter().map(|microvm| microvm["uid"].as_str().unwrap().to_owned()).collect())
 }
 
 #[test]
@@ -59,19 +65,24 @@ fn a_cluster_comes_up_on_simulated_hosts_and_leaves_nothing() {
     let table = plane.kubectl(&["get", "machines", "-A", "-o", "wide"]).ok();
     assert!(table.contains("microvm://127.0.0.1:"), "{table}");
     let first = uids(&plane);
-    assert_eq!(on_hosts(&plane), first, "one microVM for the one machine that has bootstrap data");
+    assert_eq!((first.len(), on_hosts(&plane)), (2, first.clone()), "one microVM for each machine");
+    assert!(out.contains("The cluster is available after"), "{out}");
+    let kubeconfig = plane.scratch().join("demo.kubeconfig");
+    std::fs::write(&kubeconfig, plane.run(&["clusterctl", "get", "kubeconfig", "demo"]).ok()).unwrap();
+    let nodes = plane.kubectl(&["--kubeconfig", kubeconfig.to_str().unwrap(), "get", "nodes"]).ok();
+    assert_eq!(nodes.lines().filter(|line| line.contains(" Ready ")).count(), 2, "{nodes}");
 
-    // Again, on a plane that is up: the same machine.
+    // Again, on a plane that is up: the same machines.
     demo().ok();
     assert_eq!((uids(&plane), on_hosts(&plane)), (first.clone(), first.clone()));
 
-    // Hosts that forgot everything: another machine.
+    // Hosts that forgot everything: other machines.
     plane.down();
     let ran = demo();
     assert!(ran.err.contains("were started anew"), "{ran:#?}");
     ran.ok();
     let second = uids(&plane);
-    assert!(second.len() == 1 && second != first, "{first:?}, then {second:?}");
+    assert!(second.len() == 2 && second != first, "{first:?}, then {second:?}");
     assert_eq!(on_hosts(&plane), second);
 
     // With another number of hosts it must be down first.

@@ -26,7 +26,8 @@ mod simulator;
 mod spec;
 
 pub use control::MicroVmView;
+pub(crate) use documents::decoded;
 pub use fault::{Fault, FaultError, FaultKind, Faults};
-pub use host::{Answer, Call, Host, Refusal, Reply, Settings};
-pub use simulator::{Options, SimulatedHost, Simulator, StartError};
+pub use host::{Answer, Call, Host, Refusal, Reply, Settings, Turn};
+pub use simulator::{Guests, Options, SimulatedHost, Simulator, StartError};
 pub use spec::Provider;

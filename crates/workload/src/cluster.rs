@@ -37,6 +37,7 @@
 //! **Leases** are there, but their time is what they were made with: who serves them renders the time when they are read.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -422,6 +423,19 @@ impl Cluster {
     #[must_use]
     pub fn member(&self, node: &str) -> Option<u64> {
         self.machines.values().find(|machine| machine.node.name == node)?.member
+    }
+
+    /// The version of the API server: the oldest there is, as a balancer might lead to it.
+    #[must_use]
+    pub fn kubernetes(&self) -> Option<Version> {
+        let control_plane = self.machines.values().filter(|machine| machine.up && machine.control_plane.is_some());
+        control_plane.map(|machine| machine.kubelet.clone()).min()
+    }
+
+    /// The Nodes whose machines are up.
+    #[must_use]
+    pub fn nodes_up(&self) -> BTreeSet<String> {
+        self.machines.values().filter(|machine| machine.up).map(|machine| machine.node.name.clone()).collect()
     }
 
     /// Whether the machine of that Node is up.

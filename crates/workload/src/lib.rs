@@ -9,3 +9,4 @@ pub mod etcd;
 pub mod guest;
 pub mod store;
 pub mod tunnel;
+pub mod workloads;

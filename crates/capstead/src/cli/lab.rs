@@ -32,7 +32,7 @@ Faults, each KIND=RATE with a rate of 0 to 1 or 0% to 100%:
 /// `capstead lab`.
 #[derive(Debug, Subcommand)]
 pub enum Lab {
-    /// Simulate flintlock hosts: the gRPC API of flintlock v0.11.0 with nothing behind it, until Ctrl-C
+    /// Simulate flintlock hosts, whose microVMs become nodes of simulated clusters, until Ctrl-C
     #[command(after_help = EXAMPLES)]
     Flintlock(Flintlock),
 }
@@ -58,6 +58,9 @@ pub struct Flintlock {
     /// From a create to its answer; the microVM is there from the beginning
     #[arg(long, value_name = "D", default_value = "0s", value_parser = duration)]
     pub create_delay: Duration,
+    /// From CREATED until a microVM's kubeadm init or join, after which it is a node
+    #[arg(long, value_name = "D", default_value = "2s", value_parser = duration)]
+    pub kubeadm_delay: Duration,
     /// About how late a slow answer is: a half to one and a half of this
     #[arg(long, value_name = "D", default_value = "3s", value_parser = duration)]
     pub slow_delay: Duration,

@@ -91,7 +91,7 @@ async fn show(config: &Config, args: Demo, live: &mut Live) -> anyhow::Result<()
     let addresses = addresses(&plane, args.hosts)?;
     let world = world(&layout, &plane)?;
     settle(&world, live, &addresses, patience).await?;
-    let objects = generate::objects(&cluster(&addresses, args.workers, &status))?;
+    let objects = generate::objects(&cluster(&plane, &addresses, args.workers, &status)?)?;
     capstead_plane::api::apply(&world.plane, &objects).await.context("the plane does not take the cluster's objects")?;
     eprintln!("Applied {} objects: a cluster of one control plane machine, workers asked for: {}.", objects.len(), args.workers);
     let look = stands(&world, live, &addresses, patience).await.map_err(|error| {
@@ -103,7 +103,7 @@ async fn show(config: &Config, args: Demo, live: &mut Live) -> anyhow::Result<()
     })?;
     live.clear();
     output::line(&format!(
-        "\nThe first control plane machine stands after {} s.\n\n{}\n\n{}\n\n{}",
+        "\nThe cluster is available after {} s.\n\n{}\n\n{}\n\n{}",
         began.elapsed().as_secs(),
         tree::table(&tree::rows(&look), jiff::Timestamp::now()),
         tree::microvms(&look, &addresses),
@@ -152,16 +152,17 @@ fn world(layout: &Layout, plane: &Plane) -> anyhow::Result<World> {
     })
 }
 
-/// The cluster of the demo. Its Kubernetes is the plane's own version; nothing answers at its address.
-fn cluster(addresses: &[String], workers: u32, status: &Status) -> GenerateCluster {
+/// The cluster of the demo. Its Kubernetes is the plane's own version, on an address of this machine that no other demo has.
+fn cluster(plane: &Plane, addresses: &[String], workers: u32, status: &Status) -> anyhow::Result<GenerateCluster> {
     let hosts: Vec<_> = addresses.iter().map(|address| json!({"endpoint": address, "controlplaneAllowed": true})).collect();
     let version = status.components.iter().find(|component| component.name == "kube-apiserver").map(|found| found.version.clone());
-    GenerateCluster {
+    let [high, low] = port(plane, "control")?.to_be_bytes();
+    Ok(GenerateCluster {
         name: Some(CLUSTER.into()),
         provider: Some("microvm".into()),
         flavor: None,
         from: None,
-        set: vec!["CONTROL_PLANE_VIP=127.0.0.1".into(), format!("MVM_HOSTS={}", serde_json::Value::from(hosts))],
+        set: vec![format!("CONTROL_PLANE_VIP=127.{high}.{low}.1"), format!("MVM_HOSTS={}", serde_json::Value::from(hosts))],
         kubernetes_version: version,
         control_plane_machine_count: Some(1),
         worker_machine_count: Some(workers),
@@ -169,7 +170,7 @@ fn cluster(addresses: &[String], workers: u32, status: &Status) -> GenerateClust
         config: None,
         list_variables: false,
         output: Output::Table,
-    }
+    })
 }
 
 fn component_lines(status: &Status) -> Vec<Line> {
@@ -225,7 +226,7 @@ async fn settle(world: &World, live: &mut Live, addresses: &[String], patience: 
     .context("the cluster of the last time is not gone")
 }
 
-/// Waits until the first control plane machine stands.
+/// Waits until the cluster is available.
 async fn stands(world: &World, live: &mut Live, addresses: &[String], patience: Duration) -> anyhow::Result<Look> {
     wait(world, live, addresses, patience, tree::missing).await
 }
@@ -268,6 +269,8 @@ fn what_next(plane: &Plane) -> String {
     let rows = [
         (format!("capstead kubectl --name {name} get clusters,machines,microvmmachines -o wide"), "what Cluster API and the provider made"),
         (format!("capstead clusterctl --name {name} describe cluster {CLUSTER}"), "the same by clusterctl, with all conditions"),
+        (format!("capstead clusterctl --name {name} get kubeconfig {CLUSTER} > {CLUSTER}.kubeconfig"), "the way into the cluster itself"),
+        (format!("capstead kubectl --name {name} --kubeconfig {CLUSTER}.kubeconfig get nodes,pods -A"), "what it runs"),
         (format!("capstead kubectl --name {name} scale machinedeployment {CLUSTER}-md-0 --replicas 3"), "ask for more workers"),
         (format!("curl 127.0.0.1:{control}/microvms"), "what is on the simulated hosts"),
         (format!("capstead status --name {name}"), "what runs"),
@@ -277,7 +280,7 @@ fn what_next(plane: &Plane) -> String {
     let width = rows.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     let rows: String = rows.iter().map(|(command, what)| format!("\n  {command:width$}   {what}")).collect();
     format!(
-        "The hosts are simulated: microVMs are made and tracked, but nothing boots, so no Kubernetes answers at the cluster's address.\n\
-         The control plane stays uninitialized, and workers wait for it.\n\nLook around, and take it down:\n{rows}"
+        "The machines are simulated: each reads its bootstrap data as a real one does, and acts as its node; no container runs.\n\
+         All above them is real.\n\nLook around, and take it down:\n{rows}"
     )
 }

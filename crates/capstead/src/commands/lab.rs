@@ -1,12 +1,16 @@
 //! Simulators: `lab`.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context;
+use capstead_lab::Nodes;
+use capstead_lab::flintlock::Guests;
 use capstead_lab::flintlock::Options;
 use capstead_lab::flintlock::Settings;
 use capstead_lab::flintlock::Simulator;
 use capstead_lab::flintlock::StartError;
+use capstead_lab::workloads;
 use serde::Serialize;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -58,7 +62,14 @@ fn flintlock(args: Flintlock) -> anyhow::Result<Simulator> {
         slow_delay: args.slow_delay,
     };
     let faults = args.fault.into_iter().collect();
-    let options = Options { listen: args.listen, hosts: args.hosts, insecure: args.insecure, settings, seed: args.seed, faults };
+    let nodes = workloads::Settings {
+        kubeadm: args.kubeadm_delay,
+        beyond_loopback: args.insecure,
+        seed: args.seed,
+        ..workloads::Settings::default()
+    };
+    let guests: Option<Arc<dyn Guests>> = Some(Arc::new(Nodes::new(nodes)));
+    let options = Options { listen: args.listen, hosts: args.hosts, insecure: args.insecure, settings, seed: args.seed, faults, guests };
     let simulator = Simulator::start(options).map_err(consent)?;
     let metrics_address = args.metrics_address.map(|address| simulator.serve_control(address)).transpose().map_err(consent)?;
     let hosts = simulator.hosts().iter().map(|host| Host { host: host.number(), address: host.address() }).collect();

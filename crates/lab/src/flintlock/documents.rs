@@ -156,6 +156,6 @@ pub(super) fn with_mounts(vendor_data: Option<&str>, mounts: &[(String, String)]
 }
 
 /// The value of a metadata entry as the guest gets it: decoded, or as it is.
-pub(super) fn decoded(value: &str) -> Vec<u8> {
+pub(crate) fn decoded(value: &str) -> Vec<u8> {
     STANDARD.decode(go_lines(value)).unwrap_or_else(|_| value.as_bytes().to_vec())
 }

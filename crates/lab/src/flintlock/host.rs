@@ -130,6 +130,15 @@ pub struct Reply {
     pub faults: Vec<FaultKind>,
 }
 
+/// What became of a microVM, for who lives in it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Turn {
+    /// It is `CREATED` and runs.
+    Booted(Box<MicroVm>),
+    /// It runs no more; this is its uid.
+    Ended(String),
+}
+
 /// One host and its microVMs.
 ///
 /// Time is the duration since the Unix epoch, as the caller tells it; it must not go back.
@@ -141,6 +150,7 @@ pub struct Host {
     agenda: BTreeMap<(Duration, u64), Event>,
     settled: u64,
     devices: i32,
+    turns: Vec<Turn>,
 }
 
 #[derive(Debug)]
@@ -166,7 +176,7 @@ impl Host {
     /// A host without microVMs.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, microvms: BTreeMap::new(), agenda: BTreeMap::new(), settled: 0, devices: 0 }
+        Self { settings, microvms: BTreeMap::new(), agenda: BTreeMap::new(), settled: 0, devices: 0, turns: Vec::new() }
     }
 
     /// Carries out a call, made `now` by someone who waits for its answer no longer than `deadline`.
@@ -230,10 +240,21 @@ impl Host {
                 Event::Land(record) => self.add(*record, at),
                 Event::Boot(uid) => self.boot(&uid, at),
                 Event::Remove(uid) | Event::Vanish(uid) => {
-                    self.microvms.remove(&uid);
+                    self.vanish(&uid);
                 }
             }
         }
+    }
+
+    /// When something happens by itself next.
+    #[must_use]
+    pub fn next(&self) -> Option<Duration> {
+        self.agenda.keys().next().map(|(at, _)| *at)
+    }
+
+    /// What became of microVMs since this was asked last, in order.
+    pub fn turns(&mut self) -> Vec<Turn> {
+        std::mem::take(&mut self.turns)
     }
 
     /// The microVMs as [`Host::advance`] left them, by uid.
@@ -260,7 +281,11 @@ impl Host {
 
     /// Takes a microVM away without a word. `false` if there is none.
     pub fn vanish(&mut self, uid: &str) -> bool {
-        self.microvms.remove(uid).is_some()
+        let gone = self.microvms.remove(uid).is_some();
+        if gone {
+            self.turns.push(Turn::Ended(uid.to_owned()));
+        }
+        gone
     }
 
     fn record(&self, spec: Option<MicroVmSpec>, now: Duration, dice: &Dice) -> Result<Record, Refusal> {
@@ -304,7 +329,11 @@ impl Host {
                 *version += TRIES + 1;
             }
         }
-        if let Some(after) = record.vanishes.filter(|_| status.state() == MicroVmState::Created) {
+        if status.state() != MicroVmState::Created {
+            return;
+        }
+        self.turns.push(Turn::Booted(Box::new(record.microvm.clone())));
+        if let Some(after) = record.vanishes {
             self.settle(now + after, Event::Vanish(uid.to_owned()));
         }
     }

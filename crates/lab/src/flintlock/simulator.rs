@@ -1,5 +1,6 @@
 //! Many hosts served over gRPC.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -15,6 +16,7 @@ use capstead_flintlock::types::MicroVm;
 use capstead_flintlock::types::MicroVmSpec;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::service::Routes;
@@ -28,6 +30,7 @@ use super::MicroVmView;
 use super::Refusal;
 use super::Reply;
 use super::Settings;
+use super::Turn;
 use super::control;
 use super::metrics::FaultLabels;
 use super::metrics::Metrics;
@@ -51,13 +54,24 @@ pub struct Options {
     pub seed: u64,
     /// To begin with.
     pub faults: Faults,
+    /// Who lives in the microVMs; nobody, when `None`.
+    pub guests: Option<Arc<dyn Guests>>,
+}
+
+/// Who lives in simulated microVMs. Told while the host is held, so it must neither wait nor ask the host anything.
+pub trait Guests: fmt::Debug + Send + Sync {
+    /// A microVM runs, and its guest begins with what the metadata hold.
+    fn boot(&self, microvm: &MicroVm);
+    /// The microVM with this uid runs no more.
+    fn end(&self, uid: &str);
 }
 
 impl Default for Options {
     /// One host on a free port of 127.0.0.1, without faults.
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { listen: vec![listen], hosts: 1, insecure: false, settings: Settings::default(), seed: 0, faults: Faults::default() }
+        let (settings, faults) = (Settings::default(), Faults::default());
+        Self { listen: vec![listen], hosts: 1, insecure: false, settings, seed: 0, faults, guests: None }
     }
 }
 
@@ -112,6 +126,9 @@ pub struct SimulatedHost {
     shared: Arc<Shared>,
     state: Mutex<(Host, StdRng)>,
     serving: Mutex<Option<JoinHandle<()>>>,
+    guests: Option<Arc<dyn Guests>>,
+    /// Something was settled, so the next thing may happen sooner.
+    settled: Notify,
 }
 
 impl SimulatedHost {
@@ -132,6 +149,7 @@ impl SimulatedHost {
     pub fn microvms(&self) -> Vec<MicroVm> {
         let mut state = self.state();
         state.0.advance(self.shared.now());
+        self.tell(&mut state.0);
         state.0.microvms().cloned().collect()
     }
 
@@ -143,12 +161,45 @@ impl SimulatedHost {
     pub fn put(&self, spec: MicroVmSpec) -> Result<MicroVm, Refusal> {
         let now = self.shared.now();
         let (host, random) = &mut *self.state();
-        host.put(spec, now, random)
+        let put = host.put(spec, now, random);
+        self.tell(host);
+        put
     }
 
     /// Takes a microVM away without a word. `false` if there is none.
     pub fn vanish(&self, uid: &str) -> bool {
-        self.state().0.vanish(uid)
+        let (host, _) = &mut *self.state();
+        let vanished = host.vanish(uid);
+        self.tell(host);
+        vanished
+    }
+
+    /// Tells the guests what became of their microVMs.
+    fn tell(&self, host: &mut Host) {
+        for turn in host.turns() {
+            match (&self.guests, turn) {
+                (Some(guests), Turn::Booted(microvm)) => guests.boot(&microvm),
+                (Some(guests), Turn::Ended(uid)) => guests.end(&uid),
+                (None, _) => (),
+            }
+        }
+    }
+
+    /// Lets happen what happens by itself when it is time, for guests that wait for it.
+    async fn keep_time(self: Arc<Self>) {
+        loop {
+            let next = {
+                let (host, _) = &mut *self.state();
+                host.advance(self.shared.now());
+                self.tell(host);
+                host.next()
+            };
+            let settled = self.settled.notified();
+            match next {
+                Some(at) => drop(tokio::time::timeout(at.saturating_sub(self.shared.now()), settled).await),
+                None => settled.await,
+            }
+        }
     }
 
     /// Stops listening and breaks all connections. The microVMs live on.
@@ -195,8 +246,11 @@ impl SimulatedHost {
         let reply = {
             let (host, random) = &mut *self.state();
             // Within the lock, so that time never goes back for the host.
-            host.handle(call, &faults, self.shared.now(), deadline, random)
+            let reply = host.handle(call, &faults, self.shared.now(), deadline, random);
+            self.tell(host);
+            reply
         };
+        self.settled.notify_one();
         for kind in &reply.faults {
             self.shared.metrics.faults.get_or_create(&FaultLabels { kind: kind.as_str() }).inc();
         }
@@ -217,7 +271,8 @@ impl SimulatedHost {
 pub struct Simulator {
     world: Arc<World>,
     insecure: bool,
-    control: Mutex<Vec<JoinHandle<()>>>,
+    /// The control server, and what keeps the hosts' time.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What the control server sees.
@@ -234,7 +289,7 @@ impl Simulator {
     ///
     /// When an address is not loopback and [`Options::insecure`] is not set, or cannot be listened on.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        let Options { listen: firsts, hosts: count, insecure, settings, seed, faults } = options;
+        let Options { listen: firsts, hosts: count, insecure, settings, seed, faults, guests } = options;
         let mut addresses = Vec::new();
         for first in firsts {
             check(first, insecure)?;
@@ -253,13 +308,18 @@ impl Simulator {
                 shared: Arc::clone(&shared),
                 state: Mutex::new((Host::new(settings.clone()), random)),
                 serving: Mutex::default(),
+                guests: guests.clone(),
+                settled: Notify::new(),
             }));
             listeners.push(listener);
         }
         // From here on, dropping it stops what was started.
-        let simulator = Self { world: Arc::new(World { shared, hosts }), insecure, control: Mutex::default() };
+        let simulator = Self { world: Arc::new(World { shared, hosts }), insecure, tasks: Mutex::default() };
         for (host, listener) in simulator.hosts().iter().zip(listeners) {
             *lock(&host.serving) = Some(connections::serve(listener, host.routes()?));
+            if guests.is_some() {
+                lock(&simulator.tasks).push(tokio::spawn(Arc::clone(host).keep_time()));
+            }
         }
         Ok(simulator)
     }
@@ -305,7 +365,7 @@ impl Simulator {
         check(address, self.insecure)?;
         let listener = listen(address)?;
         let bound = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
-        lock(&self.control).push(control::serve(listener, Arc::clone(&self.world)));
+        lock(&self.tasks).push(control::serve(listener, Arc::clone(&self.world)));
         Ok(bound)
     }
 }
@@ -313,7 +373,7 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         let hosts = self.hosts().iter().filter_map(|host| lock(&host.serving).take());
-        for task in hosts.chain(lock(&self.control).drain(..)) {
+        for task in hosts.chain(lock(&self.tasks).drain(..)) {
             task.abort();
         }
     }

@@ -122,19 +122,20 @@ pub fn lost(look: &Look) -> Vec<String> {
     gone.map(named).collect()
 }
 
-/// What is missing until the first control plane machine stands; nothing if it does.
+/// What is missing until the cluster is available; nothing if it is.
 pub fn missing(look: &Look) -> Vec<String> {
+    let cluster = look.objects.iter().find(|object| object["kind"] == "Cluster");
+    if cluster.and_then(|cluster| condition(cluster, "Available")).is_some_and(|available| available["status"] == "True") {
+        return Vec::new();
+    }
     let members: Vec<&Value> = look
         .objects
         .iter()
         .filter(|object| object["kind"] == "Machine" && object["metadata"]["labels"].get(CONTROL_PLANE).is_some())
         .collect();
-    if members.iter().any(|machine| lacks(machine).is_empty()) {
-        return Vec::new();
-    }
     let mut missing: Vec<String> = members.iter().flat_map(|machine| lacks(machine)).collect();
     let others = look.objects.iter().filter(|object| object["kind"] != "MachineSet" && object["kind"] != "KubeadmConfig");
-    missing.extend(others.filter_map(|object| unready(object, if object["kind"] == "Cluster" { "InfrastructureReady" } else { "Ready" })));
+    missing.extend(others.filter_map(|object| unready(object, if object["kind"] == "Cluster" { "Available" } else { "Ready" })));
     if members.is_empty() {
         missing.insert(0, "there is no control plane Machine yet".into());
     }

@@ -74,15 +74,17 @@ fn what_is_made_twice_over_stands_under_its_machine() {
 fn what_is_missing_is_said() {
     let host = "Machine/demo-cp-1: InfrastructureReady is False, WaitingForInfrastructureReady: the host is slow";
     let id = "Machine/demo-cp-1: spec.providerID is not set";
+    let cluster = "Cluster/demo: Available is False, NotAvailable: waits";
     let unready = "Machine/demo-cp-1: Ready is Unknown, ReadyUnknown: * A:   * B";
-    assert_eq!(missing(&look()), [host, id, unready]);
+    assert_eq!(missing(&look()), [host, id, cluster, unready]);
     assert_eq!(missing(&Look::default()), ["there is no control plane Machine yet"]);
     let mut early = look();
     early.objects.truncate(1);
-    early.objects[0] = told(early.objects[0].clone(), "InfrastructureReady", "False", "NotReady", "no host");
-    let cluster = "Cluster/demo: InfrastructureReady is False, NotReady: no host";
     assert_eq!(missing(&early), ["there is no control plane Machine yet", cluster]);
-    assert_eq!(missing(&ready()), Vec::<String>::new());
+    assert_eq!(missing(&ready()), [cluster, unready], "workers may be missing still");
+    let mut available = ready();
+    available.objects[0]["status"]["conditions"][0]["status"] = "True".into();
+    assert_eq!(missing(&available), Vec::<String>::new());
 }
 
 #[test]

@@ -1,0 +1,227 @@
+//! All clusters of a process: machines boot into them, their APIs are served where their bootstrap data says, and time passes for them.
+//!
+//! This is the shell around [`guest`] and [`Cluster`]: it waits, listens and keeps the tasks; all decisions are theirs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use semver::Version;
+use serde_json::Map;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tracing::info;
+use tracing::warn;
+
+use crate::cluster;
+use crate::cluster::Cluster;
+use crate::cluster::Host;
+use crate::cluster::MachineId;
+use crate::guest;
+use crate::guest::Boot;
+use crate::guest::kubeadm::Endpoint;
+use crate::guest::kubeadm::Role;
+use served::Served;
+
+mod served;
+
+/// How kubeadm's patience ends: it tries to join for so long.
+const JOINING: Duration = Duration::from_secs(300);
+/// Between its attempts.
+const ATTEMPT: Duration = Duration::from_millis(500);
+
+/// How long things take, and what may be listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// From a machine's boot until kubeadm goes to the network.
+    pub kubeadm: Duration,
+    /// Of every cluster.
+    pub cluster: cluster::Settings,
+    /// Serve control plane endpoints that are not loopback, too.
+    pub beyond_loopback: bool,
+    /// The same seed and the same machines make the same uids.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { kubeadm: Duration::from_secs(2), cluster: cluster::Settings::default(), beyond_loopback: false, seed: 0 }
+    }
+}
+
+/// A machine that boots.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// What its maker calls it.
+    pub id: MachineId,
+    /// The bootstrap data.
+    pub user_data: Vec<u8>,
+    /// What its maker adds to them.
+    pub vendor_data: Vec<u8>,
+    /// What the datasource tells of it.
+    pub meta_data: Map<String, Value>,
+    /// The version of Kubernetes in its image, if known.
+    pub kubernetes: Option<Version>,
+    /// What it is made of.
+    pub host: Host,
+}
+
+/// The clusters of a process. They end when this is dropped.
+#[derive(Debug)]
+pub struct Workloads {
+    world: Arc<World>,
+}
+
+#[derive(Debug)]
+struct World {
+    settings: Settings,
+    clusters: Mutex<BTreeMap<String, Arc<Served>>>,
+    machines: Mutex<BTreeMap<MachineId, Machinery>>,
+}
+
+/// A machine, and the cluster it is in.
+#[derive(Debug)]
+struct Machinery {
+    task: JoinHandle<()>,
+    cluster: Weak<Served>,
+}
+
+impl Workloads {
+    /// No cluster yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { world: Arc::new(World { settings, clusters: Mutex::default(), machines: Mutex::default() }) }
+    }
+
+    /// A machine boots, and becomes a node if its bootstrap data lets it; if not, a warning says why. Must be called within a Tokio runtime.
+    pub fn boot(&self, machine: Machine) {
+        let mut machines = lock(&self.world.machines);
+        let id = machine.id.clone();
+        let task = tokio::spawn(live(Arc::downgrade(&self.world), machine));
+        machines.insert(id, Machinery { task, cluster: Weak::new() });
+    }
+
+    /// A machine is no more. Its Node stays until somebody deletes it.
+    pub fn end(&self, id: &str) {
+        let Some(machine) = lock(&self.world.machines).remove(id) else { return };
+        machine.task.abort();
+        let Some(served) = machine.cluster.upgrade() else { return };
+        served.change(|cluster| cluster.gone(id, Timestamp::now()));
+        // What has no machine any more is gone, with all its objects.
+        let mut clusters = lock(&self.world.clusters);
+        let inhabited = lock(&self.world.machines).values().any(|other| other.cluster.ptr_eq(&Arc::downgrade(&served)));
+        if !inhabited {
+            clusters.retain(|_, other| !Arc::ptr_eq(other, &served));
+        }
+    }
+
+    /// How many clusters there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        lock(&self.world.clusters).len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Drop for Workloads {
+    fn drop(&mut self) {
+        for machine in lock(&self.world.machines).values() {
+            machine.task.abort();
+        }
+        lock(&self.world.clusters).clear();
+    }
+}
+
+/// A machine's life until it is a node.
+async fn live(world: Weak<World>, machine: Machine) {
+    let Machine { id, user_data, vendor_data, meta_data, kubernetes, host } = machine;
+    let environment = BTreeMap::new();
+    let read = guest::Machine {
+        user_data: &user_data,
+        vendor_data: &vendor_data,
+        meta_data: &meta_data,
+        environment: &environment,
+        kubernetes: kubernetes.as_ref(),
+    };
+    let boot = match guest::boot(&read) {
+        Ok(boot) => boot,
+        Err(error) => return warn!(machine = id, error = chain(&error), "never becomes a node"),
+    };
+    let Some(wait) = world.upgrade().map(|world| world.settings.kubeadm) else { return };
+    tokio::time::sleep(wait).await;
+    let began = tokio::time::Instant::now();
+    loop {
+        let Some(world) = world.upgrade() else { return };
+        let tried = match &boot.role {
+            Role::Init(init) => world.init(&id, &boot, &init.endpoint, &host),
+            Role::Join(join) => world.join(&id, &boot, join.discovery.endpoint(), &host),
+        };
+        match tried {
+            Ok(()) => return info!(machine = id, node = boot.node.name, "is a node"),
+            Err(why) if why.passing && began.elapsed() < JOINING => (),
+            Err(why) => return warn!(machine = id, node = boot.node.name, error = why.cause, "never becomes a node"),
+        }
+        drop(world);
+        tokio::time::sleep(ATTEMPT).await;
+    }
+}
+
+/// Why kubeadm did not get through.
+struct Failed {
+    cause: String,
+    /// It would try again.
+    passing: bool,
+}
+
+impl World {
+    fn init(&self, id: &str, boot: &Boot, endpoint: &Endpoint, host: &Host) -> Result<(), Failed> {
+        let fails = |cause| Failed { cause, passing: false };
+        let mut clusters = lock(&self.clusters);
+        if clusters.contains_key(&endpoint.to_string()) {
+            return Err(fails(format!("another cluster answers at {endpoint} already")));
+        }
+        let cluster = Cluster::init(id.to_owned(), boot, host.clone(), self.settings.cluster, self.settings.seed, Timestamp::now());
+        let cluster = cluster.map_err(|error| fails(chain(&error)))?;
+        let served = Served::start(cluster, self.settings.beyond_loopback).map_err(|error| fails(chain(&error)))?;
+        self.settle(id, &served);
+        clusters.insert(endpoint.to_string(), served);
+        Ok(())
+    }
+
+    fn join(&self, id: &str, boot: &Boot, endpoint: &Endpoint, host: &Host) -> Result<(), Failed> {
+        let Some(served) = lock(&self.clusters).get(&endpoint.to_string()).cloned() else {
+            return Err(Failed { cause: format!("nobody answers at {endpoint}"), passing: true });
+        };
+        let joined = served.change(|cluster| cluster.join(id.to_owned(), boot, host.clone(), Timestamp::now()));
+        joined.map_err(|error| Failed { cause: chain(&error), passing: error.may_pass() })?;
+        self.settle(id, &served);
+        Ok(())
+    }
+
+    /// The machine is in this cluster now.
+    fn settle(&self, id: &str, served: &Arc<Served>) {
+        if let Some(machine) = lock(&self.machines).get_mut(id) {
+            machine.cluster = Arc::downgrade(served);
+        }
+    }
+}
+
+/// An error with all of its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
