@@ -5,16 +5,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceService;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceServiceServer;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use tokio::net::TcpListener;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::Routes;
 
 /// Spans heard of, each as its service, its name, and all of its attributes' values.
 #[derive(Clone, Debug, Default)]
@@ -23,9 +27,19 @@ pub struct Collector(Arc<Mutex<BTreeSet<(String, String, String)>>>);
 impl Collector {
     /// Listens as long as the runtime lives. Must be called within it.
     pub fn listen(&self) -> SocketAddr {
-        let incoming = TcpIncoming::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = incoming.local_addr().unwrap();
-        tokio::spawn(Server::builder().add_service(TraceServiceServer::new(self.clone())).serve_with_incoming(incoming));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = Routes::new(TraceServiceServer::new(self.clone()));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let service = TowerToHyperService::new(routes.clone());
+                tokio::spawn(async move {
+                    Builder::new(TokioExecutor::new()).http2_only().serve_connection(TokioIo::new(stream), service).await
+                });
+            }
+        });
         address
     }
 

@@ -51,6 +51,7 @@ fn component(plane: &TestPlane, collector: SocketAddr) -> String {
         "env": {"OTEL_EXPORTER_OTLP_ENDPOINT": format!("http://{collector}"), "OTEL_BSP_SCHEDULE_DELAY": "500"},
         "ready": {"url": "http://127.0.0.1:${PORT_HEALTH}/readyz"},
         "objects": "objects.yaml",
+        "webhookPort": "webhook",
         "provider": {"name": "microvm", "type": "InfrastructureProvider", "namespace": SYSTEM},
     });
     let file = plane.scratch().join("component.yaml");
@@ -58,21 +59,26 @@ fn component(plane: &TestPlane, collector: SocketAddr) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-/// The webhooks' Service leads to the manager, as the network of a cluster would have it.
+/// The webhooks' Service leads to the manager, as the network of a cluster would have it; the plane had put its own address and certificate in their place.
 fn route(world: &World) {
     let (port, _) = world.plane.ports()[&format!("{MANAGER}/webhook")].clone();
     let metadata = json!({"name": SERVICE, "namespace": SYSTEM});
     let spec = json!({"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]});
     world.create(&json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}));
-    let add = |path: String| json!({"op": "add", "path": format!("{path}/clientConfig/service/port"), "value": port});
+    let through = |path: &str, at: String| {
+        let service = json!({"namespace": SYSTEM, "name": SERVICE, "port": port, "path": path});
+        json!({"op": "replace", "path": format!("{at}/clientConfig"), "value": {"service": service}})
+    };
     let patch = |what: &[&str], patch: Value| {
         world.plane.kubectl(&[&["patch"], what, &["--type=json", "--patch", &patch.to_string()]].concat()).ok();
     };
-    for kind in ["microvmclusters", "microvmmachines", "microvmmachinetemplates"] {
-        let crd = format!("{kind}.infrastructure.cluster.x-k8s.io");
-        patch(&["customresourcedefinition", &crd], json!([add("/spec/conversion/webhook".into())]));
+    let kinds = ["microvmcluster", "microvmmachine", "microvmmachinetemplate"];
+    for kind in kinds {
+        let crd = format!("{kind}s.infrastructure.cluster.x-k8s.io");
+        patch(&["customresourcedefinition", &crd], json!([through("/convert", "/spec/conversion/webhook".into())]));
     }
-    let webhooks = (0..3).map(|n| add(format!("/webhooks/{n}")));
+    let validate = |kind| format!("/validate-infrastructure-cluster-x-k8s-io-v1alpha2-{kind}");
+    let webhooks = kinds.iter().enumerate().map(|(n, kind)| through(&validate(kind), format!("/webhooks/{n}")));
     patch(&["validatingwebhookconfiguration", WEBHOOKS], webhooks.collect());
 }
 

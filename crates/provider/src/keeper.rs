@@ -322,7 +322,6 @@ impl<L: Life> Hands<'_, L> {
             }
         }
     }
-
 }
 
 impl<L: Life> Effects<StepOf<L>> for Hands<'_, L> {
