@@ -1,5 +1,6 @@
 //! The machines: made, watched, deleted.
 
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::pin::pin;
 use std::time::Duration;
@@ -129,21 +130,20 @@ impl Fleet {
 
     async fn provisioned(&self, start: Instant) -> Outcome<Times> {
         let mut events = pin!(watcher(self.api(INFRASTRUCTURE, "MicrovmMachine"), watcher::Config::default()));
-        let (mut owned, mut provisioned, mut last_owned) = (HashSet::new(), HashSet::new(), start);
+        let (mut owned, mut provisioned, mut last_owned) = (HashSet::new(), HashMap::new(), start);
         while let Some(event) = events.try_next().await? {
             let (Event::Apply(machine) | Event::InitApply(machine)) = event else { continue };
             if machine.owner_references().iter().any(|owner| owner.kind == "Machine") && owned.insert(machine.name_any()) {
                 last_owned = Instant::now();
             }
-            if machine.data["status"]["initialization"]["provisioned"] == true
-                && machine.data["spec"]["providerID"].is_string()
-                && provisioned.insert(machine.name_any())
-                && provisioned.len() == self.count
-            {
-                break;
+            if machine.data["status"]["initialization"]["provisioned"] == true && machine.data["spec"]["providerID"].is_string() {
+                provisioned.entry(machine.name_any()).or_insert_with(Instant::now);
+                if provisioned.len() == self.count {
+                    break;
+                }
             }
         }
-        Ok(Times { all: start.elapsed(), lag: Some(last_owned.elapsed()) })
+        Ok(Times { all: start.elapsed(), lag: Some(last_owned.elapsed()), ended: provisioned })
     }
 
     /// Deletes all machines, and waits until the last is gone.
@@ -152,15 +152,15 @@ impl Fleet {
         let start = Instant::now();
         let gone = async {
             let mut events = pin!(watcher(self.api(INFRASTRUCTURE, "MicrovmMachine"), watcher::Config::default()));
-            let mut gone = 0;
-            while gone < self.count {
+            let mut gone = HashMap::new();
+            while gone.len() < self.count {
                 match events.try_next().await? {
-                    Some(Event::Delete(_)) => gone += 1,
+                    Some(Event::Delete(machine)) => drop(gone.insert(machine.name_any(), Instant::now())),
                     Some(_) => (),
                     None => break,
                 }
             }
-            Ok::<_, watcher::Error>(())
+            Ok::<_, watcher::Error>(gone)
         };
         let deleting = stream::iter(0..self.count)
             .map(|n| {
@@ -175,7 +175,7 @@ impl Fleet {
             deleting.await
         });
         deleted?;
-        gone??;
-        Ok(Times { all: start.elapsed().saturating_sub(Duration::from_secs(1)), lag: None })
+        let ended = gone??;
+        Ok(Times { all: start.elapsed().saturating_sub(Duration::from_secs(1)), lag: None, ended })
     }
 }

@@ -1,8 +1,9 @@
 //! Makes and deletes many standalone Machines on simulated hosts, and prints what that cost: time, calls to the hosts, writes to the API server, CPU and
-//! memory of the manager, beside what upstream's manager took for the same (cluster-api-provider-microvm main of May 2026, measured once on a machine like this).
+//! memory of the manager, beside what upstream's manager took for the same (cluster-api-provider-microvm main of May 2026, measured once on a machine like this). Last, how long after a microVM its machine is done.
 //!
 //! `make bench` runs it for 100 and 1,000, with a release build; `MACHINES=50,200` chooses others, `CAPSTEAD=PATH` another build. Nothing is asserted: a figure is to be read, not to fail.
 
+mod delays;
 mod fleet;
 mod measure;
 
@@ -34,8 +35,10 @@ fn main() -> Outcome<()> {
         let (made, deleted) = runtime.block_on(turn(&plane, count))?;
         print(count, &made, &deleted);
     }
+    let plane = Plane::up()?;
+    runtime.block_on(delays::print(&plane.kubeconfig()?))?;
     println!(
-        "one turn each; upstream with 100: made in 28.5 s by 5.1 writes, 1.0 creates and 1.1 other calls a machine, 18.2 ms of CPU a machine, 60 MB;"
+        "\none turn each; upstream with 100: made in 28.5 s by 5.1 writes, 1.0 creates and 1.1 other calls a machine, 18.2 ms of CPU a machine, 60 MB;"
     );
     println!("deleted in 25.1 s by 5.1 writes and 3.0 calls a machine, 16.6 ms a machine. Events are apart everywhere.");
     Ok(())
@@ -49,9 +52,9 @@ async fn turn(plane: &Plane, count: usize) -> Outcome<(Figures, Figures)> {
     let before = manager.figures(&simulator)?;
     let times = fleet.make().await?;
     let after = manager.at_rest(&simulator).await?;
-    let made = after.since(&before, times);
+    let made = after.since(&before, &times);
     let times = fleet.delete().await?;
-    let deleted = manager.at_rest(&simulator).await?.since(&after, times);
+    let deleted = manager.at_rest(&simulator).await?.since(&after, &times);
     if simulator.hosts().iter().any(|host| !host.microvms().is_empty()) {
         return Err("microVMs are left behind".into());
     }

@@ -1,9 +1,11 @@
 //! What the manager took, read from its own metrics, from /proc and from the simulated hosts.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
+use std::time::Instant;
 
 use capstead_lab::flintlock::Simulator;
 use serde_json::Value;
@@ -28,15 +30,16 @@ pub struct Figures {
     pub peak: f64,
 }
 
-/// How long something took as a whole, and after the last owner reference.
-#[derive(Clone, Copy, Debug)]
+/// How long something took as a whole, and after the last owner reference; and when each machine was done.
+#[derive(Clone, Debug)]
 pub struct Times {
     pub all: Duration,
     pub lag: Option<Duration>,
+    pub ended: HashMap<String, Instant>,
 }
 
 impl Figures {
-    pub fn since(&self, before: &Self, times: Times) -> Self {
+    pub fn since(&self, before: &Self, times: &Times) -> Self {
         let mut calls = self.calls;
         calls.iter_mut().zip(before.calls).for_each(|(now, before)| *now -= before);
         Self {

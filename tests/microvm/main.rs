@@ -2,10 +2,12 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod collector;
 mod failures;
 mod fates;
 mod kills;
 mod outage;
+mod own_certificates;
 mod pause;
 mod settled;
 #[path = "../support/mod.rs"]

@@ -55,8 +55,12 @@ pub struct World {
 impl World {
     /// A plane of its own.
     pub fn up(name: &str) -> Self {
-        let plane = TestPlane::new(name);
-        plane.run(&["up", "--detach", "--provider", "microvm"]).ok();
+        Self::of(TestPlane::new(name), &["--provider", "microvm"])
+    }
+
+    /// This plane, brought up with these words.
+    pub fn of(plane: TestPlane, words: &[&str]) -> Self {
+        plane.run(&[&["up", "--detach"], words].concat()).ok();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let kubeconfig = Kubeconfig::from_yaml(&plane.run(&["kubeconfig"]).ok()).unwrap();
         let client = runtime.block_on(async {

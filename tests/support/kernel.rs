@@ -52,6 +52,13 @@ pub fn signal(pid: u32, signal: Signal) {
     }
 }
 
+/// What a process has in memory that no file holds, in bytes.
+pub fn anonymous_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
+}
+
 /// kill -9.
 pub fn kill(pid: u32) {
     signal(pid, Signal::KILL);

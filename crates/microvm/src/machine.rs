@@ -7,12 +7,10 @@ use capstead_capi::machine::{Found, MachineProvider, Subject};
 use capstead_capi::ownership::Claim;
 use capstead_capi::types::{MachineAddress, MachineAddressType, ProviderId};
 use capstead_engine::Violation;
-use capstead_flintlock::Listed;
 use capstead_flintlock::types::micro_vm_status::MicroVmState;
 use capstead_reconcile::Plan;
 
 use crate::api::v1alpha2::{MicrovmCluster, MicrovmMachine, VmState};
-use crate::spec;
 use crate::validate::{cidr, validate_cluster, validate_machine};
 
 /// The scheme of provider ids: `microvm://<host>/<uid>`.
@@ -92,17 +90,6 @@ pub enum Observed {
     },
     /// The microVMs that carry the object's token, namespace and name; it takes a fault for there to be more than one.
     Seen(Vec<Microvm>),
-}
-
-impl Observed {
-    /// The object's own microVMs in a listing of the host.
-    #[must_use]
-    pub fn owned<'a>(listed: impl IntoIterator<Item = &'a Listed>, namespace: &str, name: &str, token: &str) -> Self {
-        let token = spec::token(token);
-        let owns = |known: &&Listed| known.namespace == namespace && known.name == name && known.metadata.get(spec::TOKEN) == Some(&token);
-        let owned = listed.into_iter().filter(owns);
-        Self::Seen(owned.map(|known| Microvm { uid: known.uid.clone(), state: State::of(known.status.state) }).collect())
-    }
 }
 
 /// A microVM.

@@ -15,6 +15,7 @@ use capstead_engine::{Controller, Events, Kind, Name, News, Object, Passed, Stor
 use capstead_reconcile::{Backoff, Effects, Ended, Look, Outcome, Plan, Reconciler, Timestamp, execute, later};
 use kube::{Client, Resource, ResourceExt};
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 /// What differs between an InfraMachine and an InfraCluster.
 pub(crate) trait Life: Send + Sync + 'static {
@@ -303,8 +304,8 @@ fn ready(conditions: Option<&capstead_capi::condition::Conditions>) -> Option<(S
     conditions?.get(kind::READY).map(|ready| (ready.status, ready.reason.clone()))
 }
 
-impl<L: Life> Effects<StepOf<L>> for Hands<'_, L> {
-    async fn apply(&mut self, step: &StepOf<L>) -> Outcome {
+impl<L: Life> Hands<'_, L> {
+    async fn perform(&mut self, step: &StepOf<L>) -> Outcome {
         match step {
             Step::Claim(claim) => self.store_claim(claim).await,
             Step::Hold => self.object.merge(json!({"metadata": {"finalizers": self.finalizers(true)}})).await,
@@ -320,6 +321,12 @@ impl<L: Life> Effects<StepOf<L>> for Hands<'_, L> {
                 self.object.merge(json!({"metadata": {"finalizers": self.finalizers(false)}})).await
             }
         }
+    }
+}
+
+impl<L: Life> Effects<StepOf<L>> for Hands<'_, L> {
+    async fn apply(&mut self, step: &StepOf<L>) -> Outcome {
+        self.perform(step).instrument(tracing::debug_span!("apply", ?step)).await
     }
 
     fn deadline(&self, step: &StepOf<L>) -> Duration {

@@ -1,5 +1,7 @@
 //! `capstead manager`: a provider's controllers and webhooks against a cluster.
 
+mod telemetry;
+
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,14 +18,15 @@ use capstead_engine::metrics::Metrics;
 use capstead_engine::serve;
 use capstead_engine::serve::Access;
 use capstead_engine::serve::Health;
+use capstead_engine::webhook::Webhooks;
 use capstead_provider::Clients;
 use capstead_provider::Options;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use kube::Client;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
-use tracing_subscriber::EnvFilter;
 
-use crate::cli::manager::LogFormat;
 use crate::cli::manager::Manager;
 use crate::cli::manager::ProviderName;
 
@@ -32,7 +35,6 @@ const USER_AGENT: &str = concat!("capstead/", env!("CARGO_PKG_VERSION"));
 
 /// Runs until told to end.
 pub fn run(args: Manager) -> anyhow::Result<()> {
-    log(&args);
     // One thread: the work is waiting, and a second would only cost memory.
     super::runtime()?.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
@@ -43,23 +45,14 @@ pub fn run(args: Manager) -> anyhow::Result<()> {
                 _ = terminate.recv() => (),
             }
         };
-        manage(&args, stop).await
+        let (names, webhooks) = match args.provider {
+            ProviderName::Microvm => (MICROVM, capstead_microvm::webhooks()),
+        };
+        let telemetry = telemetry::start(&args, names.manager)?;
+        let ended = manage(&args, &names, webhooks, stop).await;
+        telemetry.stop().await;
+        ended
     })
-}
-
-fn log(args: &Manager) {
-    let level = match args.v {
-        0 | 1 => "info,kube_client=off",
-        2..=5 => "info,capstead=debug,kube_client=off",
-        6..=8 => "debug",
-        _ => "trace",
-    };
-    let filter = EnvFilter::try_from_env("CAPSTEAD_LOG").unwrap_or_else(|_| level.into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match args.log_format {
-        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
 }
 
 /// What tells one provider from another to a cluster; its components file has the same names.
@@ -93,10 +86,7 @@ const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/names
 /// How long open connections may go on when the process ends.
 const GRACE: Duration = Duration::from_secs(2);
 
-async fn manage(args: &Manager, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let (names, webhooks) = match args.provider {
-        ProviderName::Microvm => (MICROVM, capstead_microvm::webhooks()),
-    };
+async fn manage(args: &Manager, names: &Names, webhooks: Webhooks, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     let config = client::config(args.kubeconfig.as_deref(), USER_AGENT).await?;
     tracing::info!(provider = ?args.provider, version = env!("CARGO_PKG_VERSION"), server = %config.cluster_url, "starting");
@@ -108,15 +98,14 @@ async fn manage(args: &Manager, stop: impl Future<Output = ()>) -> anyhow::Resul
     // What must never wait behind other requests.
     let own = client::client(config, None, &metrics)?;
 
-    let certificates = Certificates::start(certificate_source(args, &names, &own)).await?;
-    let injector = args.webhook_cert_dir.is_none().then(|| Injector::new(own.clone(), targets(&names), &certificates));
+    let certificates = Certificates::start(certificate_source(args, names, &own)).await?;
+    let injector = args.webhook_cert_dir.is_none().then(|| Injector::new(own.clone(), targets(names), &certificates));
     let address = args.webhook_address.map_or_else(|| format!(":{}", args.webhook_port), |address| address.to_string());
     let webhook_server = webhooks.serve(&address, &certificates, &metrics).await?;
-    let health = Health::new();
-    health.live("ping", || Ok(()));
-    health.ready("webhook", || Ok(()));
-    let health_server = serve::health(&args.health_addr, &health).await?;
     let diagnostics_server = diagnostics(args, &own, &metrics).await?;
+    // The last to listen: who is healthy serves everything else, and ends when one of its servers does.
+    let health_server = serve::health(&args.health_addr, &Health::new()).await?;
+    let mut servers: Vec<serve::Running> = [webhook_server, diagnostics_server, health_server].into_iter().flatten().collect();
 
     let inject = async {
         match injector {
@@ -126,12 +115,23 @@ async fn manage(args: &Manager, stop: impl Future<Output = ()>) -> anyhow::Resul
     };
     let ended = tokio::select! {
         () = inject => Err(anyhow::anyhow!("the webhooks' authority is no longer looked after")),
-        ended = lead_and_run(args, &names, &own, clients, &metrics, stop) => ended,
+        error = one_ends(&mut servers) => Err(error.into()),
+        ended = lead_and_run(args, names, &own, clients, &metrics, stop) => ended,
     };
-    for server in [webhook_server, health_server, diagnostics_server].into_iter().flatten() {
+    for server in servers {
         server.stop(GRACE).await;
     }
     ended
+}
+
+/// Waits until a server ends by itself; for ever, where there is none.
+async fn one_ends(servers: &mut [serve::Running]) -> serve::ServeError {
+    let ends: FuturesUnordered<_> = servers.iter_mut().map(serve::Running::ended).collect();
+    match ends.into_future().await {
+        (Some(Err(error)), _) => error,
+        (Some(Ok(never)), _) => match never {},
+        (None, _) => std::future::pending().await,
+    }
 }
 
 async fn diagnostics(args: &Manager, client: &Client, metrics: &Metrics) -> anyhow::Result<Option<serve::Running>> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use capstead_reconcile::Plan;
 use capstead_reconcile::Timestamp;
+use capstead_reconcile::later;
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
 use rcgen::DistinguishedName;
@@ -268,11 +269,6 @@ fn date(params: &mut CertificateParams, now: Timestamp, until: Timestamp) {
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     params.not_before = epoch + seconds(now).saturating_sub(BACKDATE);
     params.not_after = epoch + seconds(until);
-}
-
-/// `at + wait`, or the end of time.
-fn later(at: Timestamp, wait: Duration) -> Timestamp {
-    at.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

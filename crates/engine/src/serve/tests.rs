@@ -55,6 +55,7 @@ async fn health_tells_what_is_wrong() {
     assert_eq!(get(&client, "/readyz", None).await, (200, "ok".to_owned()));
     assert_eq!(get(&client, "/readyz?verbose", None).await, (200, "[+]ping ok\n[+]webhook ok\nreadyz check passed\n".to_owned()));
     assert_eq!(get(&client, "/readyz/webhook", None).await.0, 200);
+    assert_eq!(get(&client, "/readyz/ping", None).await, (200, "ok".to_owned()));
     assert_eq!(get(&client, "/healthz/nothing", None).await.0, 404);
     server.stop(Duration::from_secs(5)).await;
 }

@@ -13,8 +13,12 @@ use crate::machine::{Microvm, Observed, State};
 
 /// Between looks at a microVM that is on its way to another state.
 const POLL: Duration = Duration::from_millis(250);
-/// Between listings of a host where nothing is on its way.
+/// Between listings of a host where nothing is on its way, at least.
 const SETTLED: Duration = Duration::from_secs(30);
+/// And for each microVM of the host: a listing brings them all, so what is asked of a host in the background stays the same however many it holds.
+const SETTLED_EACH: Duration = Duration::from_millis(300);
+/// At most.
+const SETTLED_MOST: Duration = Duration::from_secs(300);
 /// Between tries at a host that fails.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a host may fail before what was seen of it counts no more.
@@ -158,7 +162,7 @@ impl Cache {
             return Errand::List(namespaces);
         };
         let mut waiting = Vec::new();
-        let mut next = later(listing.began, SETTLED);
+        let mut next = later(listing.began, self.settled());
         let mut blind = self.doubt || now >= next;
         for name in self.wanted.keys() {
             match self.one(name) {
@@ -179,6 +183,12 @@ impl Cache {
             return Errand::List(namespaces);
         }
         if waiting.is_empty() { Errand::Rest(Some(next)) } else { Errand::Get(waiting) }
+    }
+
+    /// Between listings where nothing is on its way.
+    fn settled(&self) -> Duration {
+        let count = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        SETTLED_EACH.saturating_mul(count).clamp(SETTLED, SETTLED_MOST)
     }
 
     /// The machine's only microVM.

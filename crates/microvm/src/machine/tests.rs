@@ -304,29 +304,6 @@ fn the_whole_life() {
 }
 
 #[test]
-fn only_what_carries_token_namespace_and_name_is_seen() {
-    let listed = |uid: &str, namespace: &str, name: &str, token: Option<&str>, state: i32| Listed {
-        uid: uid.into(),
-        name: name.into(),
-        namespace: namespace.into(),
-        version: 1,
-        vcpu: 1,
-        memory_in_mb: 1024,
-        metadata: token.map(|token| (spec::TOKEN.to_owned(), spec::token(token))).into_iter().collect(),
-        status: capstead_flintlock::types::MicroVmStatus { state, ..Default::default() },
-    };
-    let all = [
-        listed("1", "default", "m", Some("u1"), 1),
-        listed("2", "default", "m", Some("u2"), 1),
-        listed("3", "default", "m", None, 1),
-        listed("4", "default", "n", Some("u1"), 1),
-        listed("5", "other", "m", Some("u1"), 1),
-        listed("6", "default", "m", Some("u1"), 77),
-    ];
-    assert_eq!(Observed::owned(&all, "default", "m", "u1"), seen(&[("1", State::Created), ("6", State::Unknown)]));
-}
-
-#[test]
 fn states_are_told_in_upstreams_words() {
     let word = |number| serde_json::to_value(VmState::from(State::of(number))).unwrap();
     assert_eq!([0, 1, 2, 3, 9].map(word), ["pending", "running", "failed", "deleted", "unknown"]);
