@@ -72,8 +72,13 @@ impl World {
 
     /// Hosts that live as long as the value.
     pub fn simulator(&self, options: Options) -> Simulator {
+        self.simulator_of(|| options)
+    }
+
+    /// The same with options that need a runtime.
+    pub fn simulator_of(&self, options: impl FnOnce() -> Options) -> Simulator {
         let _inside = self.runtime.enter();
-        Simulator::start(options).unwrap()
+        Simulator::start(options()).unwrap()
     }
 
     /// A host stops listening.
