@@ -1,6 +1,6 @@
 // Writes how Kubernetes' built-in types look in JSON, in protobuf and to patches: the file crates/workload/src/api/types.txt.
 //
-//	go run . > ../../crates/workload/src/api/types.txt
+// `cargo xtask generate` runs it.
 package main
 
 import (

@@ -2,6 +2,7 @@
 
 mod cli_reference;
 mod components;
+mod kubernetes_types;
 mod layers;
 mod objects;
 
@@ -16,7 +17,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 enum Task {
-    /// Make the generated files: objects of the built-in components, the command-line reference
+    /// Make the generated files: objects of the built-in components, the command-line reference, the types of Kubernetes
     Generate {
         /// Change nothing; fail if a file is not what would be made
         #[arg(long)]
@@ -37,6 +38,7 @@ fn main() -> anyhow::Result<()> {
             let mut files = objects::generate()?;
             files.extend(components::generate()?);
             files.push(cli_reference::generate());
+            files.push(kubernetes_types::generate(root)?);
             write(root, &files, check)
         }
     }
