@@ -157,7 +157,9 @@ fn a_cluster_lives_its_whole_life_on_simulated_machines() {
     journey.available(1, 0);
     journey.scale(3, 10);
     journey.scale(3, 2);
-    [true, false].map(|control_plane| journey.world.create(&health_check(control_plane)));
+    for control_plane in [true, false] {
+        journey.world.create(&health_check(control_plane));
+    }
     for control_plane in [false, true] {
         journey.mended(control_plane);
         journey.available(3, 2);
