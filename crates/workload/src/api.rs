@@ -1,4 +1,4 @@
-//! The Kubernetes API over a [`Store`](crate::store::Store): what Cluster API's controllers, client-go and kubectl ask of an API server.
+//! The Kubernetes API over a [`Store`]: what Cluster API's controllers, client-go and kubectl ask of an API server.
 
 mod apply;
 mod body;
