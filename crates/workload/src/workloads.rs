@@ -193,8 +193,10 @@ impl World {
         let cluster = Cluster::init(id.to_owned(), boot, host.clone(), self.settings.cluster, self.settings.seed, Timestamp::now());
         let cluster = cluster.map_err(|error| fails(chain(&error)))?;
         let served = Served::start(cluster, self.settings.beyond_loopback).map_err(|error| fails(chain(&error)))?;
-        self.settle(id, &served);
-        clusters.insert(endpoint.to_string(), served);
+        // A cluster whose only machine ended meanwhile is none.
+        if self.settle(id, &served) {
+            clusters.insert(endpoint.to_string(), served);
+        }
         Ok(())
     }
 
@@ -204,15 +206,17 @@ impl World {
         };
         let joined = served.change(|cluster| cluster.join(id.to_owned(), boot, host.clone(), Timestamp::now()));
         joined.map_err(|error| Failed { cause: chain(&error), passing: error.may_pass() })?;
-        self.settle(id, &served);
+        if !self.settle(id, &served) {
+            served.change(|cluster| cluster.gone(id, Timestamp::now()));
+        }
         Ok(())
     }
 
-    /// The machine is in this cluster now.
-    fn settle(&self, id: &str, served: &Arc<Served>) {
-        if let Some(machine) = lock(&self.machines).get_mut(id) {
-            machine.cluster = Arc::downgrade(served);
-        }
+    /// The machine is in this cluster now. `false` if it has ended, which its task may hear of only later.
+    fn settle(&self, id: &str, served: &Arc<Served>) -> bool {
+        let mut machines = lock(&self.machines);
+        let machine = machines.get_mut(id);
+        machine.map(|machine| machine.cluster = Arc::downgrade(served)).is_some()
     }
 }
 
