@@ -25,8 +25,8 @@ const NAMESPACE: &str = "fleet";
 const HOSTS: usize = 2;
 /// At most one listing of each host in so many seconds,
 const LISTING: f64 = 30.0;
-/// and beyond 100 microVMs on a host, in so many for each.
-const LISTING_EACH: f64 = 0.3;
+/// and beyond 50 microVMs on a host, in so many for each.
+const LISTING_EACH: f64 = 0.6;
 /// Machines are made by so many at once.
 const MAKERS: usize = 8;
 /// Without a write for so long, the fleet counts as settled.

@@ -16,9 +16,9 @@ const POLL: Duration = Duration::from_millis(250);
 /// Between listings of a host where nothing is on its way, at least.
 const SETTLED: Duration = Duration::from_secs(30);
 /// And for each microVM of the host: a listing brings them all, so what is asked of a host in the background stays the same however many it holds.
-const SETTLED_EACH: Duration = Duration::from_millis(300);
+const SETTLED_EACH: Duration = Duration::from_millis(600);
 /// At most.
-const SETTLED_MOST: Duration = Duration::from_secs(300);
+const SETTLED_MOST: Duration = Duration::from_secs(600);
 /// Between tries at a host that fails.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a host may fail before what was seen of it counts no more.

@@ -55,7 +55,7 @@ fn the_first_look_is_a_listing_and_everybody_hears_of_it() {
 
 #[test]
 fn the_more_a_host_holds_the_more_seldom_it_is_listed() {
-    for (microvms, seconds) in [(0, 30), (100, 30), (200, 60), (500, 150), (1000, 300), (3000, 300)] {
+    for (microvms, seconds) in [(0, 30), (50, 30), (100, 60), (500, 300), (1000, 600), (3000, 600)] {
         let mut cache = Cache::default();
         look(&mut cache, 0, None);
         list(&mut cache, 0, (0..microvms).map(|n| (name(n), held(n, State::Created))).collect());
