@@ -77,8 +77,13 @@ impl World {
 
     /// The same with options that need a runtime.
     pub fn simulator_of(&self, options: impl FnOnce() -> Options) -> Simulator {
+        self.inside(|| Simulator::start(options()).unwrap())
+    }
+
+    /// Does something that needs a runtime.
+    pub fn inside<T>(&self, action: impl FnOnce() -> T) -> T {
         let _inside = self.runtime.enter();
-        Simulator::start(options()).unwrap()
+        action()
     }
 
     /// A host stops listening.
@@ -92,8 +97,7 @@ impl World {
 
     /// It listens again.
     pub fn bring_back(&self, simulator: &Simulator) {
-        let _inside = self.runtime.enter();
-        simulator.hosts().iter().for_each(|host| host.up().unwrap());
+        self.inside(|| simulator.hosts().iter().for_each(|host| host.up().unwrap()));
     }
 
     fn api(&self, Kind(version, kind): Kind, namespace: &str) -> Api<DynamicObject> {

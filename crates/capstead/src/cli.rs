@@ -15,7 +15,7 @@ use clap::ValueEnum;
 
 pub use demo::Demo;
 pub use generate::{Generate, GenerateCluster};
-pub use lab::{Flintlock, Lab};
+pub use lab::{AnyKind, FaultAdd, FaultCommand, FaultLs, FaultRm, Flintlock, Lab, Simulator};
 
 /// A plane is not ready.
 pub const EXIT_NOT_READY: u8 = 3;

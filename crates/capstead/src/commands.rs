@@ -41,7 +41,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => done(generate::run(args)),
         Command::Demo(args) => done(runtime()?.block_on(demo::run(&config, args))),
         Command::Template(args) => done(template::run(args)),
-        Command::Lab(lab) => done(runtime()?.block_on(lab::run(lab))),
+        Command::Lab(lab) => done(runtime()?.block_on(lab::run(&config, lab))),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut for_people(), "capstead", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -27,7 +27,7 @@ mod spec;
 
 pub use control::MicroVmView;
 pub(crate) use documents::decoded;
-pub use fault::{Fault, FaultError, FaultKind, Faults};
+pub use fault::{Fault, FaultError, FaultKind, Faults, rate};
 pub use host::{Answer, Call, Host, Refusal, Reply, Settings, Turn};
 pub use simulator::{Guests, Options, SimulatedHost, Simulator, StartError};
 pub use spec::Provider;

@@ -1,6 +1,7 @@
 //! Who lives in simulated microVMs: nodes of simulated workload clusters.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
@@ -16,6 +17,8 @@ use serde_json::Value;
 
 use crate::flintlock::Guests;
 use crate::flintlock::decoded;
+
+mod control;
 
 /// The first address that a guest says it has. Nobody connects to it: all of a cluster is at its endpoint.
 const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 1);
@@ -34,10 +37,15 @@ impl Nodes {
         Self { workloads: Workloads::new(settings), booted: AtomicU32::new(0) }
     }
 
-    /// How many clusters live.
+    /// Their clusters, and the faults in them.
     #[must_use]
-    pub fn clusters(&self) -> usize {
-        self.workloads.len()
+    pub const fn workloads(&self) -> &Workloads {
+        &self.workloads
+    }
+
+    /// What a control server serves for them: `/clusters`, `/clusters/faults`.
+    pub fn control(self: &Arc<Self>) -> axum::Router {
+        control::router(Arc::clone(self))
     }
 }
 

@@ -3,5 +3,6 @@
 pub mod flintlock;
 mod guests;
 
+pub use capstead_workload::fault;
 pub use capstead_workload::workloads;
 pub use guests::Nodes;

@@ -63,7 +63,7 @@ async fn until(what: &str, mut look: impl AsyncFnMut() -> bool) {
 /// One request over HTTP; the status and the body.
 async fn http(simulator: &Simulator, method: &str, path: &str, body: &str) -> (u16, String) {
     // A server of its own for each request: that it serves more than one is no matter here.
-    let address = simulator.serve_control("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = simulator.serve_control("127.0.0.1:0".parse().unwrap(), axum::Router::new()).unwrap();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let head = format!("{method} {path} HTTP/1.1\r\nhost: lab\r\nconnection: close\r\ncontent-type: application/json\r\n");
     stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
@@ -244,7 +244,7 @@ async fn it_keeps_to_loopback_without_consent() {
     let error = Simulator::start(Options { listen: vec![everywhere], ..quick() }).unwrap_err();
     assert!(matches!(error, StartError::NotLoopback(_)));
     let simulator = Simulator::start(quick()).unwrap();
-    assert!(matches!(simulator.serve_control(everywhere), Err(StartError::NotLoopback(_))));
+    assert!(matches!(simulator.serve_control(everywhere, axum::Router::new()), Err(StartError::NotLoopback(_))));
 
     let taken = simulator.hosts()[0].address();
     assert!(matches!(Simulator::start(Options { listen: vec![taken], ..quick() }), Err(StartError::Listen { .. })));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use rcgen::CertificateParams;
 use rcgen::DistinguishedName;
 use rcgen::DnType;
@@ -62,6 +63,10 @@ pub struct Identity {
     pub user: String,
     /// Organisations: the groups.
     pub groups: Vec<String>,
+    /// From when on the certificate is good.
+    pub not_before: Timestamp,
+    /// How long it is.
+    pub not_after: Timestamp,
 }
 
 /// A certificate authority: a certificate and the key to sign with.
@@ -73,6 +78,14 @@ pub struct Authority {
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Authority").finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// Whether a clock that shows this time takes the certificate.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.not_before <= now && now <= self.not_after
     }
 }
 
@@ -204,6 +217,8 @@ pub fn identity(certificate: &CertificateDer<'_>) -> Option<Identity> {
     Some(Identity {
         user: subject.iter_common_name().next()?.as_str().ok()?.to_owned(),
         groups: subject.iter_organization().filter_map(|name| name.as_str().ok()).map(ToOwned::to_owned).collect(),
+        not_before: Timestamp::from_second(parsed.validity().not_before.timestamp()).ok()?,
+        not_after: Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()?,
     })
 }
 

@@ -9,6 +9,7 @@
 //! ```text
 //! guest::boot ─► init / join ─┐                     ┌─► store: nodes, pods, kubeadm's objects
 //! machine down, up, gone ─────┼─► Cluster: machines ┼─► etcd: members, learners, health
+//! suffer troubles ────────────┤                     │
 //! store changed ─► observe ───┤      + agenda       └─► next: when something is due by itself
 //! time ─► advance ────────────┘
 //! ```
@@ -30,6 +31,8 @@
 //! as nobody there ends them. If it comes back it is Ready again; if its Node was deleted meanwhile, it registers again. While it runs, it does not: a
 //! kubelet registers when it starts. A machine that is gone for good leaves its member behind, for KubeadmControlPlane to remove.
 //!
+//! **[`Troubles`]** come from outside, as a whole and as often as one likes: a machine that is off or cut off is not heard, as one that is down.
+//!
 //! **Small controllers** ([`controllers`]) run on every change of the store, level-triggered: DaemonSets, Deployments, scheduling, kubelets (start pods, end
 //! those that terminate), and the collection of pods whose Node is gone. So a drain moves CoreDNS, while static and daemon pods stay; a new image in
 //! kube-proxy's or CoreDNS's template replaces their pods; what people apply by ClusterResourceSets runs too.
@@ -50,6 +53,7 @@ use crate::etcd;
 use crate::etcd::Etcd;
 use crate::etcd::EtcdError;
 use crate::etcd::Health;
+use crate::fault::Victim;
 use crate::guest::Boot;
 use crate::guest::discovery;
 use crate::guest::discovery::Told;
@@ -105,6 +109,26 @@ pub struct Host {
 /// A machine, by what its maker calls it.
 pub type MachineId = String;
 
+/// What keeps a machine from its work, although it is not down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// It does not run.
+    pub off: bool,
+    /// It runs, but nobody in its cluster hears it.
+    pub cut_off: bool,
+    /// Of its member of etcd.
+    pub etcd: Health,
+}
+
+/// What befalls a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Troubles {
+    /// A machine that is not named has none.
+    pub machines: BTreeMap<MachineId, Trouble>,
+    /// How far its clocks are ahead.
+    pub clock: SignedDuration,
+}
+
 /// Why a cluster does not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
@@ -152,6 +176,7 @@ impl JoinError {
 #[derive(Debug)]
 pub struct Cluster {
     settings: Settings,
+    name: String,
     endpoint: Endpoint,
     stable_endpoint: bool,
     certificates: Certificates,
@@ -162,6 +187,8 @@ pub struct Cluster {
     /// What happens by itself, by time and then in the order it was settled.
     agenda: BTreeMap<(Timestamp, u64), Due>,
     settled: u64,
+    /// How far its clocks are ahead.
+    clock: SignedDuration,
 }
 
 /// Subnets, as far as objects name them.
@@ -182,8 +209,27 @@ struct Machine {
     up: bool,
     /// It never comes back.
     gone: bool,
-    /// Counts its ups and downs, so that what was settled before does not come to pass after.
+    trouble: Trouble,
+    /// Counts how often it was heard no more and again, so that what was settled before does not come to pass after.
     round: u64,
+}
+
+impl Machine {
+    /// Its kubelet and its API server work, as far as its cluster can tell.
+    fn heard(&self) -> bool {
+        self.up && !self.trouble.off && !self.trouble.cut_off
+    }
+
+    /// How its member of etcd is.
+    fn health(&self) -> Health {
+        if !self.up || self.trouble.off {
+            Health::Stopped
+        } else if self.trouble.cut_off {
+            Health::Isolated
+        } else {
+            self.trouble.etcd
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -215,6 +261,7 @@ impl Cluster {
         let pods = init.cluster.networking.pod_subnet.split(['/', ',']).next().and_then(|address| address.parse().ok());
         let mut cluster = Self {
             settings,
+            name: init.cluster.cluster_name.clone(),
             endpoint: init.endpoint.clone(),
             stable_endpoint: !init.cluster.control_plane_endpoint.is_empty(),
             certificates: init.certificates.clone(),
@@ -224,6 +271,7 @@ impl Cluster {
             machines: BTreeMap::new(),
             agenda: BTreeMap::new(),
             settled: 0,
+            clock: SignedDuration::ZERO,
         };
         kubeadm_objects::make(&mut cluster.store.lock(), init, &boot.skipped, now);
         cluster.add(id, boot, host, kubelet, Some(init.bind_port), member, now);
@@ -257,7 +305,7 @@ impl Cluster {
             kubernetes: &version,
             stable_endpoint: self.stable_endpoint,
         };
-        discovery::check(join, boot.kubernetes.as_ref(), &told, now)?;
+        discovery::check(join, boot.kubernetes.as_ref(), &told, now.saturating_add(self.clock).unwrap_or(now))?;
         if taken {
             return Err(JoinError::NameTaken(boot.node.name.clone()));
         }
@@ -296,7 +344,8 @@ impl Cluster {
             format!("{}/24", std::net::Ipv4Addr::from(base))
         });
         self.network.joined += 1;
-        let machine = Machine { node: boot.node.clone(), host, kubelet, control_plane, member, pod_cidr, up: true, gone: false, round: 0 };
+        let (up, gone, trouble) = (true, false, Trouble::default());
+        let machine = Machine { node: boot.node.clone(), host, kubelet, control_plane, member, pod_cidr, up, gone, trouble, round: 0 };
         nodes::register(&mut self.store.lock(), &machine, now);
         self.settle(now, self.settings.ready, Due::Ready { machine: id.clone(), round: 0 });
         self.machines.insert(id, machine);
@@ -305,22 +354,40 @@ impl Cluster {
 
     /// The machine stops: power is off, or its host is.
     pub fn down(&mut self, id: &str, now: Timestamp) {
-        let Some(machine) = self.machines.get_mut(id).filter(|machine| machine.up) else { return };
-        machine.up = false;
-        machine.round += 1;
-        let (round, member) = (machine.round, machine.member);
-        self.set_health(member, Health::Stopped);
-        self.settle(now, self.settings.grace, Due::Unknown { machine: id.to_owned(), round });
+        self.turn(id, |machine| machine.up = false, now);
     }
 
     /// A machine that was down boots again. It does not run kubeadm again.
     pub fn up(&mut self, id: &str, now: Timestamp) {
-        let Some(machine) = self.machines.get_mut(id).filter(|machine| !machine.up && !machine.gone) else { return };
-        machine.up = true;
+        self.turn(id, |machine| machine.up = !machine.gone, now);
+    }
+
+    /// From now on these are the cluster's troubles, and no others.
+    pub fn suffer(&mut self, troubles: &Troubles, now: Timestamp) {
+        self.clock = troubles.clock;
+        for id in self.machines.keys().cloned().collect::<Vec<_>>() {
+            let trouble = troubles.machines.get(&id).copied().unwrap_or_default();
+            self.turn(&id, |machine| machine.trouble = trouble, now);
+        }
+    }
+
+    /// Lets a machine's state change, and follow what follows.
+    fn turn(&mut self, id: &str, change: impl FnOnce(&mut Machine), now: Timestamp) {
+        let Some(machine) = self.machines.get_mut(id) else { return };
+        let (heard, health) = (machine.heard(), machine.health());
+        change(machine);
+        if machine.health() != health {
+            let (member, health) = (machine.member, machine.health());
+            self.set_health(member, health);
+        }
+        let Some(machine) = self.machines.get_mut(id).filter(|machine| machine.heard() != heard) else { return };
         machine.round += 1;
-        let (round, member) = (machine.round, machine.member);
-        self.set_health(member, Health::Running);
-        self.settle(now, self.settings.ready, Due::Ready { machine: id.to_owned(), round });
+        let (machine, round) = (id.to_owned(), machine.round);
+        if heard {
+            self.settle(now, self.settings.grace, Due::Unknown { machine, round });
+        } else {
+            self.settle(now, self.settings.ready, Due::Ready { machine, round });
+        }
     }
 
     /// The machine is destroyed. Its Node and its member of etcd stay, until somebody removes them.
@@ -382,8 +449,7 @@ impl Cluster {
         if !self.answers() {
             return;
         }
-        let up: BTreeMap<&str, IpAddr> =
-            self.machines.values().filter(|machine| machine.up).map(|machine| (machine.node.name.as_str(), machine.host.address)).collect();
+        let up = self.heard().map(|machine| (machine.node.name.as_str(), machine.host.address)).collect();
         controllers::run(&mut self.store.lock(), &up, now);
         self.forget();
     }
@@ -391,8 +457,14 @@ impl Cluster {
     /// Whether the API answers: a control plane machine is up, and etcd has a leader.
     #[must_use]
     pub fn answers(&self) -> bool {
-        self.machines.values().any(|machine| machine.up && machine.control_plane.is_some())
+        self.heard().any(|machine| machine.control_plane.is_some())
             && self.etcd.as_ref().is_none_or(|etcd| etcd.read(|etcd| etcd.leader().is_some()))
+    }
+
+    /// What kubeadm's configuration calls it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where the API is.
@@ -428,20 +500,30 @@ impl Cluster {
     /// The version of the API server: the oldest there is, as a balancer might lead to it.
     #[must_use]
     pub fn kubernetes(&self) -> Option<Version> {
-        let control_plane = self.machines.values().filter(|machine| machine.up && machine.control_plane.is_some());
+        let control_plane = self.heard().filter(|machine| machine.control_plane.is_some());
         control_plane.map(|machine| machine.kubelet.clone()).min()
     }
 
-    /// The Nodes whose machines are up.
+    /// The Nodes whose kubelets are heard.
     #[must_use]
     pub fn nodes_up(&self) -> BTreeSet<String> {
-        self.machines.values().filter(|machine| machine.up).map(|machine| machine.node.name.clone()).collect()
+        self.heard().map(|machine| machine.node.name.clone()).collect()
     }
 
-    /// Whether the machine of that Node is up.
+    /// Whether the kubelet of that Node is heard.
     #[must_use]
     pub fn is_up(&self, node: &str) -> bool {
-        self.machines.values().any(|machine| machine.up && machine.node.name == node)
+        self.heard().any(|machine| machine.node.name == node)
+    }
+
+    fn heard(&self) -> impl Iterator<Item = &Machine> {
+        self.machines.values().filter(|machine| machine.heard())
+    }
+
+    /// Its machines as faults see them, without those that are gone.
+    pub fn victims(&self) -> impl Iterator<Item = Victim> {
+        let alive = self.machines.iter().filter(|(_, machine)| !machine.gone);
+        alive.map(|(id, machine)| Victim { id: id.clone(), node: machine.node.name.clone(), etcd: machine.member.is_some() })
     }
 
     fn settle(&mut self, now: Timestamp, after: Duration, due: Due) {

@@ -6,6 +6,7 @@ pub mod api;
 pub mod authority;
 pub mod cluster;
 pub mod etcd;
+pub mod fault;
 pub mod guest;
 pub mod store;
 pub mod tunnel;

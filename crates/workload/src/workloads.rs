@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use semver::Version;
 use serde_json::Map;
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
 use tracing::warn;
@@ -22,11 +23,18 @@ use crate::cluster;
 use crate::cluster::Cluster;
 use crate::cluster::Host;
 use crate::cluster::MachineId;
+use crate::fault::Active;
+use crate::fault::Fault;
+use crate::fault::FaultError;
+use crate::fault::Faults;
+use crate::fault::Kind;
+use crate::fault::Place;
 use crate::guest;
 use crate::guest::Boot;
 use crate::guest::kubeadm::Endpoint;
 use crate::guest::kubeadm::Role;
 use served::Served;
+pub use served::View;
 
 mod served;
 
@@ -44,7 +52,7 @@ pub struct Settings {
     pub cluster: cluster::Settings,
     /// Serve control plane endpoints that are not loopback, too.
     pub beyond_loopback: bool,
-    /// The same seed and the same machines make the same uids.
+    /// The same seed and the same machines make the same uids, and the same faults the same victims.
     pub seed: u64,
 }
 
@@ -82,6 +90,7 @@ struct World {
     settings: Settings,
     clusters: Mutex<BTreeMap<String, Arc<Served>>>,
     machines: Mutex<BTreeMap<MachineId, Machinery>>,
+    faults: watch::Sender<Faults>,
 }
 
 /// A machine, and the cluster it is in.
@@ -95,7 +104,8 @@ impl Workloads {
     /// No cluster yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { world: Arc::new(World { settings, clusters: Mutex::default(), machines: Mutex::default() }) }
+        let faults = watch::Sender::new(Faults::new(settings.seed));
+        Self { world: Arc::new(World { settings, clusters: Mutex::default(), machines: Mutex::default(), faults }) }
     }
 
     /// A machine boots, and becomes a node if its bootstrap data lets it; if not, a warning says why. Must be called within a Tokio runtime.
@@ -118,6 +128,54 @@ impl Workloads {
         if !inhabited {
             clusters.retain(|_, other| !Arc::ptr_eq(other, &served));
         }
+    }
+
+    /// From now on this goes wrong, too. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When it is no fault; nothing changes then.
+    pub fn add_fault(&self, fault: Fault) -> Result<Active, FaultError> {
+        let mut added = Err(FaultError::TooMany);
+        self.world.faults.send_if_modified(|faults| {
+            added = faults.add(fault, Timestamp::now());
+            added.is_ok()
+        });
+        let active = added?;
+        if let Some(lasting) = active.fault.lasting.and_then(|lasting| Duration::try_from(lasting).ok()) {
+            let (world, id) = (Arc::downgrade(&self.world), active.id);
+            tokio::spawn(async move {
+                tokio::time::sleep(lasting).await;
+                if let Some(world) = world.upgrade() {
+                    world.faults.send_if_modified(|faults| faults.remove(id));
+                }
+            });
+        }
+        info!(id = active.id, kind = %active.fault.kind, "a fault begins");
+        Ok(active)
+    }
+
+    /// A fault ends. `false` if there is none with that number.
+    pub fn remove_fault(&self, id: u64) -> bool {
+        self.world.faults.send_if_modified(|faults| faults.remove(id))
+    }
+
+    /// All faults end.
+    pub fn clear_faults(&self) {
+        self.world.faults.send_modify(Faults::clear);
+    }
+
+    /// The faults that hold, the oldest first.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Active> {
+        self.world.faults.borrow().iter().cloned().collect()
+    }
+
+    /// The clusters, by endpoint.
+    #[must_use]
+    pub fn clusters(&self) -> Vec<View> {
+        let clusters: Vec<Arc<Served>> = lock(&self.world.clusters).values().cloned().collect();
+        clusters.iter().map(|served| served.view()).collect()
     }
 
     /// How many clusters there are.
@@ -159,6 +217,16 @@ async fn live(world: Weak<World>, machine: Machine) {
     };
     let Some(wait) = world.upgrade().map(|world| world.settings.kubeadm) else { return };
     tokio::time::sleep(wait).await;
+    let Some(mut faults) = world.upgrade().map(|world| world.faults.subscribe()) else { return };
+    let place = || world.upgrade().and_then(|world| world.place(&boot));
+    let suffers = |faults: &Faults, kind| faults.machine(kind, place().as_ref(), &id, &boot.node.name);
+    if faults.wait_for(|faults| !suffers(faults, Kind::BootHangs)).await.is_err() {
+        return;
+    }
+    if suffers(&faults.borrow(), Kind::NeverJoins) {
+        return warn!(machine = id, node = boot.node.name, "never becomes a node: a fault keeps it from that");
+    }
+    drop(faults);
     let began = tokio::time::Instant::now();
     loop {
         let Some(world) = world.upgrade() else { return };
@@ -184,6 +252,14 @@ struct Failed {
 }
 
 impl World {
+    /// The cluster in which the machine is, or will be.
+    fn place(&self, boot: &Boot) -> Option<Place> {
+        match &boot.role {
+            Role::Init(init) => Some(Place { name: init.cluster.cluster_name.clone(), endpoint: init.endpoint.to_string() }),
+            Role::Join(join) => lock(&self.clusters).get(&join.discovery.endpoint().to_string()).map(|served| served.place().clone()),
+        }
+    }
+
     fn init(&self, id: &str, boot: &Boot, endpoint: &Endpoint, host: &Host) -> Result<(), Failed> {
         let fails = |cause| Failed { cause, passing: false };
         let mut clusters = lock(&self.clusters);
@@ -192,7 +268,8 @@ impl World {
         }
         let cluster = Cluster::init(id.to_owned(), boot, host.clone(), self.settings.cluster, self.settings.seed, Timestamp::now());
         let cluster = cluster.map_err(|error| fails(chain(&error)))?;
-        let served = Served::start(cluster, self.settings.beyond_loopback).map_err(|error| fails(chain(&error)))?;
+        let served =
+            Served::start(cluster, self.settings.beyond_loopback, self.faults.subscribe()).map_err(|error| fails(chain(&error)))?;
         // A cluster whose only machine ended meanwhile is none.
         if self.settle(id, &served) {
             clusters.insert(endpoint.to_string(), served);
@@ -204,6 +281,9 @@ impl World {
         let Some(served) = lock(&self.clusters).get(&endpoint.to_string()).cloned() else {
             return Err(Failed { cause: format!("nobody answers at {endpoint}"), passing: true });
         };
+        if served.is_silent() {
+            return Err(Failed { cause: format!("{endpoint} does not answer"), passing: true });
+        }
         let joined = served.change(|cluster| cluster.join(id.to_owned(), boot, host.clone(), Timestamp::now()));
         joined.map_err(|error| Failed { cause: chain(&error), passing: error.may_pass() })?;
         if !self.settle(id, &served) {

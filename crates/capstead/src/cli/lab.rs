@@ -10,6 +10,10 @@ use clap::Subcommand;
 
 use super::Output;
 
+mod fault;
+
+pub use fault::{AnyKind, FaultAdd, FaultCommand, FaultLs, FaultRm, Simulator};
+
 const EXAMPLES: &str = "Examples:
   capstead lab flintlock                                        one host on 127.0.0.1:9090
   capstead lab flintlock --hosts 3                              three hosts, on ports 9090, 9091 and 9092
@@ -18,7 +22,7 @@ const EXAMPLES: &str = "Examples:
   capstead lab flintlock --boot-delay 300ms --seed 7 --fault unavailable=5% --fault late-create=1%
   capstead lab flintlock --metrics-address 127.0.0.1:9100       with metrics, and control while it runs:
     curl -X PUT 127.0.0.1:9100/hosts/1/down
-    curl -X PUT 127.0.0.1:9100/faults -H 'content-type: application/json' -d '{\"slow\": 0.5}'
+    capstead lab fault add api-silent --address 127.0.0.1:9100 --cluster blue --for 2m
   grpcurl -plaintext 127.0.0.1:9090 list
 
 Faults, each KIND=RATE with a rate of 0 to 1 or 0% to 100%:
@@ -35,6 +39,9 @@ pub enum Lab {
     /// Simulate flintlock hosts, whose microVMs become nodes of simulated clusters, until Ctrl-C
     #[command(after_help = EXAMPLES)]
     Flintlock(Flintlock),
+    /// Let things go wrong in a running simulation, and end it
+    #[command(subcommand)]
+    Fault(FaultCommand),
 }
 
 /// `capstead lab flintlock`.

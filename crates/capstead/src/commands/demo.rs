@@ -36,7 +36,7 @@ use crate::output;
 use crate::progress::Bars;
 
 /// The component that runs the simulated hosts.
-const HOSTS: &str = "simulated-hosts";
+pub const HOSTS: &str = "simulated-hosts";
 /// The name of the Cluster.
 const CLUSTER: &str = "demo";
 /// How often it is looked.

@@ -1,5 +1,7 @@
 //! Simulators: `lab`.
 
+mod fault;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use tokio::signal::unix::signal;
 
 use crate::cli::Flintlock;
 use crate::cli::Lab;
+use crate::config::Config;
 use crate::output;
 
 #[derive(Serialize)]
@@ -32,9 +35,16 @@ struct Host {
     address: SocketAddr,
 }
 
+/// Does what is asked.
+pub async fn run(config: &Config, lab: Lab) -> anyhow::Result<()> {
+    match lab {
+        Lab::Flintlock(args) => simulate(args).await,
+        Lab::Fault(command) => fault::run(config, command).await,
+    }
+}
+
 /// Runs a simulator until it is told to end.
-pub async fn run(lab: Lab) -> anyhow::Result<()> {
-    let Lab::Flintlock(args) = lab;
+async fn simulate(args: Flintlock) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let _simulator = flintlock(args)?;
@@ -68,10 +78,12 @@ fn flintlock(args: Flintlock) -> anyhow::Result<Simulator> {
         seed: args.seed,
         ..workloads::Settings::default()
     };
-    let guests: Option<Arc<dyn Guests>> = Some(Arc::new(Nodes::new(nodes)));
+    let nodes = Arc::new(Nodes::new(nodes));
+    let guests: Option<Arc<dyn Guests>> = Some(Arc::clone(&nodes) as _);
     let options = Options { listen: args.listen, hosts: args.hosts, insecure: args.insecure, settings, seed: args.seed, faults, guests };
     let simulator = Simulator::start(options).map_err(consent)?;
-    let metrics_address = args.metrics_address.map(|address| simulator.serve_control(address)).transpose().map_err(consent)?;
+    let metrics_address =
+        args.metrics_address.map(|address| simulator.serve_control(address, nodes.control())).transpose().map_err(consent)?;
     let hosts = simulator.hosts().iter().map(|host| Host { host: host.number(), address: host.address() }).collect();
     let listening = Listening { hosts, metrics_address };
     output::print(args.output, &listening, || {

@@ -72,7 +72,7 @@ pub(super) fn state(microvm: &MicroVm) -> MicroVmState {
     microvm.status.as_ref().map_or(MicroVmState::Pending, |status| status.state())
 }
 
-pub(super) fn serve(listener: TcpListener, world: Arc<World>) -> JoinHandle<()> {
+pub(super) fn serve(listener: TcpListener, world: Arc<World>, more: Router) -> JoinHandle<()> {
     let router = Router::new()
         .route("/metrics", routing::get(metrics))
         .route("/microvms", routing::get(microvms))
@@ -80,7 +80,8 @@ pub(super) fn serve(listener: TcpListener, world: Arc<World>) -> JoinHandle<()> 
         .route("/faults", routing::get(faults).put(set_faults))
         .route("/hosts/{number}/down", routing::put(down))
         .route("/hosts/{number}/up", routing::put(up))
-        .with_state(world);
+        .with_state(world)
+        .merge(more);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::warn!(%error, "the control server ended");

@@ -88,13 +88,21 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, FaultError> {
         let (kind, rate) = text.split_once('=').ok_or_else(|| FaultError::Form(text.to_owned()))?;
         let kind = kind.parse()?;
-        let number = match rate.strip_suffix('%') {
-            Some(percent) => percent.parse().map(|percent: f64| percent / 100.0),
-            None => rate.parse(),
-        };
-        let rate = number.ok().filter(is_rate).ok_or_else(|| FaultError::Rate(rate.to_owned()))?;
-        Ok(Self { kind, rate })
+        Ok(Self { kind, rate: self::rate(rate)? })
     }
+}
+
+/// A rate, as `0.05` or `5%`.
+///
+/// # Errors
+///
+/// When it is none.
+pub fn rate(text: &str) -> Result<f64, FaultError> {
+    let number = match text.strip_suffix('%') {
+        Some(percent) => percent.parse().map(|percent: f64| percent / 100.0),
+        None => text.parse(),
+    };
+    number.ok().filter(is_rate).ok_or_else(|| FaultError::Rate(text.to_owned()))
 }
 
 fn is_rate(rate: &f64) -> bool {

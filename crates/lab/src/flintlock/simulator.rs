@@ -356,16 +356,16 @@ impl Simulator {
         self.world.metrics()
     }
 
-    /// Serves metrics and control over HTTP, until the simulator is dropped. Must be called within a Tokio runtime.
+    /// Serves metrics and control over HTTP, and what else the guests' control is, until the simulator is dropped. Must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
     /// As [`Simulator::start`].
-    pub fn serve_control(&self, address: SocketAddr) -> Result<SocketAddr, StartError> {
+    pub fn serve_control(&self, address: SocketAddr, guests: axum::Router) -> Result<SocketAddr, StartError> {
         check(address, self.insecure)?;
         let listener = listen(address)?;
         let bound = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
-        lock(&self.tasks).push(control::serve(listener, Arc::clone(&self.world)));
+        lock(&self.tasks).push(control::serve(listener, Arc::clone(&self.world), guests));
         Ok(bound)
     }
 }

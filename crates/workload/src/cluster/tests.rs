@@ -15,7 +15,10 @@ use super::Host;
 use super::InitError;
 use super::JoinError;
 use super::Settings;
+use super::Trouble;
+use super::Troubles;
 use super::nodes;
+use crate::etcd::Health;
 use crate::guest::Boot;
 use crate::guest::discovery;
 use crate::guest::tests::INIT;
@@ -309,6 +312,72 @@ fn without_quorum_nobody_answers_and_nothing_happens() {
     assert!(world.cluster.answers());
     world.pass(1);
     assert_eq!((world.ready("w-1"), world.ready("cp-2"), world.ready("cp-3")), (json!("Unknown"), json!("Unknown"), json!("True")));
+}
+
+impl World {
+    /// From now on these machines have this trouble, and nobody else has any.
+    fn suffer(&mut self, machines: &[&str], trouble: Trouble) {
+        let machines = machines.iter().map(|id| ((*id).to_owned(), trouble)).collect();
+        self.cluster.suffer(&Troubles { machines, ..Troubles::default() }, self.now);
+    }
+}
+
+#[test]
+fn a_machine_off_or_cut_off_is_not_heard_and_comes_back() {
+    let off = Trouble { off: true, ..Trouble::default() };
+    let cut_off = Trouble { cut_off: true, ..Trouble::default() };
+    for (trouble, health) in [(off, Health::Stopped), (cut_off, Health::Isolated)] {
+        let mut world = World::of(3, 1);
+        let member = world.cluster.member("cp-2").unwrap();
+        let health_of = |world: &World| world.cluster.etcd().unwrap().read(|etcd| etcd.members()[&member].health);
+        world.suffer(&["m2", "m4"], trouble);
+        // Told again, it is no news.
+        world.suffer(&["m2", "m4"], trouble);
+        assert!(world.cluster.answers());
+        assert_eq!(health_of(&world), health);
+        assert!(!world.cluster.is_up("cp-2") && world.cluster.is_up("cp-3"));
+        world.pass(40);
+        assert_eq!((world.ready("cp-2"), world.ready("w-1"), world.ready("cp-3")), (json!("Unknown"), json!("Unknown"), json!("True")));
+        world.suffer(&[], trouble);
+        assert_eq!(health_of(&world), Health::Running);
+        world.pass(1);
+        assert_eq!((world.ready("cp-2"), world.ready("w-1")), (json!("True"), json!("True")));
+    }
+}
+
+#[test]
+fn a_machine_that_is_down_stays_down_when_its_trouble_ends() {
+    let mut world = World::of(1, 1);
+    world.suffer(&["m2"], Trouble { off: true, ..Trouble::default() });
+    world.cluster.gone("m2", world.now);
+    world.suffer(&[], Trouble::default());
+    world.pass(41);
+    assert_eq!(world.ready("w-1"), "Unknown");
+    assert!(!world.cluster.is_up("w-1"));
+}
+
+#[test]
+fn etcd_in_trouble_takes_the_api_with_it_when_the_majority_is_lost() {
+    let mut world = World::of(3, 0);
+    let stopped = Trouble { etcd: Health::Stopped, ..Trouble::default() };
+    world.suffer(&["m1"], stopped);
+    assert!(world.cluster.answers() && world.cluster.is_up("cp-1"), "its kubelet goes on");
+    world.suffer(&["m1", "m2"], stopped);
+    assert!(!world.cluster.answers());
+    world.suffer(&["m2"], stopped);
+    assert!(world.cluster.answers());
+    world.suffer(&["m1", "m2", "m3"], Trouble { cut_off: true, ..Trouble::default() });
+    assert!(!world.cluster.answers());
+}
+
+#[test]
+fn a_clock_that_is_ahead_outlives_tokens() {
+    let mut world = World::new();
+    world.cluster.suffer(&Troubles { clock: SignedDuration::from_hours(2), ..Troubles::default() }, world.now);
+    let error = world.join(WORKER, "w-1").unwrap_err();
+    assert!(matches!(error, JoinError::Refused(discovery::JoinError::UnknownToken { .. })) && error.may_pass());
+    world.cluster.suffer(&Troubles::default(), world.now);
+    world.join(WORKER, "w-1").unwrap();
 }
 
 #[test]

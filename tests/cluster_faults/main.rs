@@ -1,0 +1,48 @@
+//! What goes wrong in simulated clusters, as Cluster API tells it: while a fault lasts a condition names it, and when it ends all is well again.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod fleet;
+mod schedule;
+#[path = "../support/mod.rs"]
+mod support;
+mod table;
+#[path = "../microvm/world.rs"]
+#[allow(dead_code, reason = "of another journey, which uses all of it")]
+mod world;
+
+use fleet::Fleet;
+use support::random::Random;
+use support::random::seed;
+use support::random::setting;
+use table::ROWS;
+
+/// Schedules of a run of the tests; `make soak` asks for more.
+const SCHEDULES: u64 = 5;
+
+#[test]
+fn each_fault_is_told_and_passes() {
+    table::is_in_the_docs();
+    let sizes: Vec<_> = ROWS.iter().map(|row| (row.fault.kind.as_str(), row.control_plane)).collect();
+    let fleet = Fleet::begin(&sizes);
+    std::thread::scope(|scope| {
+        for row in &ROWS {
+            scope.spawn(|| row.plays(&fleet));
+        }
+    });
+    eprintln!("{:6.1} s: {} faults were told, and passed", fleet.seconds(), ROWS.len());
+
+    let names: Vec<&str> = sizes.iter().map(|(name, _)| *name).collect();
+    names.iter().for_each(|name| fleet.heals_itself(name));
+    let mut random = Random(seed());
+    let count = setting("CAPSTEAD_SOAK_SCHEDULES").unwrap_or(SCHEDULES);
+    let schedules = schedule::draw(&mut random, &names, usize::try_from(count).unwrap());
+    for (turn, of_turn) in schedules.chunks(names.len()).enumerate() {
+        std::thread::scope(|scope| {
+            for schedule in of_turn {
+                scope.spawn(|| schedule.plays(&fleet));
+            }
+        });
+        eprintln!("{:6.1} s: {} of {count} schedules ended with all available", fleet.seconds(), turn * names.len() + of_turn.len());
+    }
+}
