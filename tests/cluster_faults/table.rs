@@ -41,12 +41,12 @@ const fn by(mut row: Row, by: SignedDuration) -> Row {
 }
 
 pub static ROWS: [Row; 10] = [
-    row(Kind::BootHangs, 1, Victim::NewWorker, ["Machine", "NodeReady", "Unknown", "NodeInspecting"]),
+    row(Kind::BootHangs, 1, Victim::NewWorker, ["Machine", "NodeHealthy", "Unknown", "InspectionFailed"]),
     row(Kind::NeverJoins, 1, Victim::NewWorker, ["Machine", "HealthCheckSucceeded", "False", "NodeStartupTimeout"]),
     row(Kind::NodeVanishes, 1, Victim::Worker, ["Machine", "NodeReady", "Unknown", "NodeReadyUnknown"]),
     row(Kind::Partition, 3, Victim::ControlPlane, ["Machine", "NodeReady", "Unknown", "NodeReadyUnknown"]),
     row(Kind::ApiSilent, 1, Victim::All, ["Cluster", "RemoteConnectionProbe", "False", "ProbeFailed"]),
-    by(row(Kind::ApiSlow, 1, Victim::All, ["Cluster", "RemoteConnectionProbe", "False", "ProbeFailed"]), SignedDuration::from_secs(30)),
+    by(row(Kind::ApiSlow, 1, Victim::All, ["Cluster", "RemoteConnectionProbe", "False", "ProbeFailed"]), SignedDuration::from_secs(15)),
     row(Kind::Unreachable, 1, Victim::All, ["Cluster", "RemoteConnectionProbe", "False", "ProbeFailed"]),
     row(Kind::EtcdUnhealthy, 3, Victim::All, ["KubeadmControlPlane", "EtcdClusterHealthy", "False", "NotHealthy"]),
     row(Kind::QuorumLost, 3, Victim::All, ["Cluster", "RemoteConnectionProbe", "False", "ProbeFailed"]),

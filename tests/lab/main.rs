@@ -176,6 +176,53 @@ fn faults_come_from_the_command_line() {
 }
 
 #[test]
+fn faults_come_and_go_while_it_runs() {
+    let lab = Lab::start(&["--metrics-address", "127.0.0.1:0"]);
+    let address = lab.listening["metricsAddress"].as_str().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let fault = |words: &[&str]| Capstead::new(home.path(), [&["lab", "fault"], words].concat()).env("CAPSTEAD_LAB", address).run();
+    let listed = || fault(&["ls", "-o", "json"]).json();
+    assert_eq!(listed(), json!({"clusters": [], "hosts": {}}));
+
+    let added = fault(&["add", "clock-skew", "--cluster", "blue", "--by", "-1h", "--for", "5m", "-o", "json"]).json();
+    assert_eq!(added["clusters"][0]["id"], 1);
+    fault(&["add", "node-vanishes", "--machine", "w-1", "--rate", "30%"]).ok();
+    fault(&["add", "unavailable", "--rate", "1"]).ok();
+    assert_eq!(lab.call("ListMicroVMs", &json!({})).error().0, "Unavailable");
+    let table = fault(&["ls"]).ok();
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let lines: Vec<_> = table.lines().map(words).collect();
+    assert_eq!(lines[0], ["ID", "KIND", "CLUSTER", "MACHINE", "RATE", "BY", "LEFT"]);
+    assert_eq!(lines[1][..6], ["1", "clock-skew", "blue", "-", "100", "%"]);
+    assert_eq!(lines[2], ["2", "node-vanishes", "all", "w-1", "30", "%", "-", "-"]);
+    assert_eq!(lines[3][..5], ["unavailable", "unavailable", "hosts", "-", "100"]);
+
+    fault(&["rm", "2", "unavailable"]).ok();
+    assert_eq!(lab.call("ListMicroVMs", &json!({})).json(), json!({}));
+    assert_eq!(listed()["clusters"].as_array().unwrap().len(), 1);
+    fault(&["rm", "--all"]).ok();
+    assert_eq!(listed(), json!({"clusters": [], "hosts": {}}));
+    fault(&["add", "api-silent", "--for", "1ms"]).ok();
+    until("it ends by itself", || if listed()["clusters"] == json!([]) { Ok(()) } else { Err(listed().to_string()) });
+
+    let fails = |words: &[&str], code| fault(words).fails(code);
+    let error = fails(&["add", "fire"], 2);
+    assert!(error.contains("there are boot-hangs, never-joins") && error.contains("vanished"), "{error}");
+    let error = fails(&["add", "clock-skew"], 1);
+    assert!(error.contains("by: clock-skew needs how far clocks are ahead"), "{error}");
+    let error = fails(&["add", "slow", "--cluster", "blue"], 1);
+    assert!(error.contains("slow is a fault of hosts: it takes no --cluster"), "{error}");
+    let error = fails(&["rm", "7"], 1);
+    assert!(error.contains("there is no fault 7"), "{error}");
+    let error = fails(&["rm", "failed"], 1);
+    assert!(error.contains("no host has the fault failed"), "{error}");
+    let error = fails(&["rm"], 2);
+    assert!(error.contains("required"), "{error}");
+    let error = Capstead::new(home.path(), ["lab", "fault", "ls", "--address", "127.0.0.1:1"]).run().fails(1);
+    assert!(error.contains("the simulator at 127.0.0.1:1 does not answer"), "{error}");
+}
+
+#[test]
 fn each_host_is_told_in_a_line_until_a_signal_ends_it() {
     for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
         let home = tempfile::tempdir().unwrap();

@@ -32,9 +32,15 @@ impl Capstead {
 
     /// The same through another program, such as a shell that sets limits.
     pub fn of(mut command: Command, home: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        for name in
-            ["CAPSTEAD_NAME", "CAPSTEAD_DATA_DIR", "CAPSTEAD_CAPI_VERSION", "CAPSTEAD_LOG", "CAPSTEAD_REGISTRY_MIRRORS", "KUBECONFIG"]
-        {
+        for name in [
+            "CAPSTEAD_NAME",
+            "CAPSTEAD_DATA_DIR",
+            "CAPSTEAD_CAPI_VERSION",
+            "CAPSTEAD_LAB",
+            "CAPSTEAD_LOG",
+            "CAPSTEAD_REGISTRY_MIRRORS",
+            "KUBECONFIG",
+        ] {
             command.env_remove(name);
         }
         command.env("XDG_CONFIG_HOME", home).args(args);

@@ -41,7 +41,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -51,7 +50,6 @@ use serde_json::Value;
 
 use crate::etcd;
 use crate::etcd::Etcd;
-use crate::etcd::EtcdError;
 use crate::etcd::Health;
 use crate::fault::Victim;
 use crate::guest::Boot;
@@ -60,18 +58,29 @@ use crate::guest::discovery::Told;
 use crate::guest::kubeadm;
 use crate::guest::kubeadm::Certificates;
 use crate::guest::kubeadm::Endpoint;
-use crate::guest::kubeadm::Node;
 use crate::guest::kubeadm::Role;
 use crate::store::Shared;
 use crate::store::Store;
 
+mod admission;
 pub mod controllers;
 mod kubeadm_objects;
+mod machine;
 mod nodes;
 mod pods;
 #[cfg(test)]
 mod tests;
 mod tokens;
+
+pub use admission::InitError;
+pub use admission::JoinError;
+pub use machine::Host;
+pub use machine::MachineId;
+pub use machine::Trouble;
+pub use machine::Troubles;
+
+use machine::Machine;
+use machine::urls;
 
 /// How long things take. The defaults are a real cluster's; a test compresses them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,85 +99,6 @@ impl Default for Settings {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self { ready: seconds(1), grace: seconds(40), toleration: seconds(300), patience: etcd::PATIENCE }
-    }
-}
-
-/// What a machine is, beyond its bootstrap data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host {
-    /// How it is reached in its cluster.
-    pub address: IpAddr,
-    /// Processors.
-    pub cpus: u32,
-    /// Memory in MiB.
-    pub memory: u32,
-    /// `status.nodeInfo.systemUUID`, or whatever tells machines apart.
-    pub uuid: String,
-}
-
-/// A machine, by what its maker calls it.
-pub type MachineId = String;
-
-/// What keeps a machine from its work, although it is not down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Trouble {
-    /// It does not run.
-    pub off: bool,
-    /// It runs, but nobody in its cluster hears it.
-    pub cut_off: bool,
-    /// Of its member of etcd.
-    pub etcd: Health,
-}
-
-/// What befalls a cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Troubles {
-    /// A machine that is not named has none.
-    pub machines: BTreeMap<MachineId, Trouble>,
-    /// How far its clocks are ahead.
-    pub clock: SignedDuration,
-}
-
-/// Why a cluster does not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum InitError {
-    /// The machine is told to join one.
-    #[error("the machine is to join a cluster, not to begin one")]
-    NotInit,
-}
-
-/// Why a machine does not join.
-#[derive(Debug, thiserror::Error)]
-pub enum JoinError {
-    /// The machine is told to begin a cluster.
-    #[error("the machine is to begin a cluster, not to join one")]
-    NotJoin,
-    /// Nobody answers at the endpoint.
-    #[error("failed to request the cluster-info ConfigMap: {0} does not answer")]
-    NoAnswer(Endpoint),
-    /// kubeadm's configuration in the cluster is gone or broken.
-    #[error("ConfigMap kubeadm-config in kube-system has no ClusterConfiguration with a version")]
-    NoConfiguration,
-    /// The cluster does not let it in.
-    #[error("the cluster does not let it join")]
-    Refused(#[from] discovery::JoinError),
-    /// Another machine has registered under the name.
-    #[error("a Node with name {0:?} and status \"Ready\" already exists in the cluster; delete it or use another name")]
-    NameTaken(String),
-    /// etcd does not take the member.
-    #[error("etcd does not take the member")]
-    Etcd(#[from] EtcdError),
-}
-
-impl JoinError {
-    /// Whether kubeadm would go on trying for a while.
-    #[must_use]
-    pub const fn may_pass(&self) -> bool {
-        match self {
-            Self::NoAnswer(_) | Self::Etcd(_) => true,
-            Self::Refused(error) => error.may_pass(),
-            Self::NotJoin | Self::NoConfiguration | Self::NameTaken(_) => false,
-        }
     }
 }
 
@@ -196,40 +126,6 @@ pub struct Cluster {
 struct Network {
     pods: Option<std::net::Ipv4Addr>,
     joined: u32,
-}
-
-#[derive(Debug)]
-struct Machine {
-    node: Node,
-    host: Host,
-    kubelet: Version,
-    control_plane: Option<u16>,
-    member: Option<u64>,
-    pod_cidr: Option<String>,
-    up: bool,
-    /// It never comes back.
-    gone: bool,
-    trouble: Trouble,
-    /// Counts how often it was heard no more and again, so that what was settled before does not come to pass after.
-    round: u64,
-}
-
-impl Machine {
-    /// Its kubelet and its API server work, as far as its cluster can tell.
-    fn heard(&self) -> bool {
-        self.up && !self.trouble.off && !self.trouble.cut_off
-    }
-
-    /// How its member of etcd is.
-    fn health(&self) -> Health {
-        if !self.up || self.trouble.off {
-            Health::Stopped
-        } else if self.trouble.cut_off {
-            Health::Isolated
-        } else {
-            self.trouble.etcd
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -344,8 +240,9 @@ impl Cluster {
             format!("{}/24", std::net::Ipv4Addr::from(base))
         });
         self.network.joined += 1;
-        let (up, gone, trouble) = (true, false, Trouble::default());
-        let machine = Machine { node: boot.node.clone(), host, kubelet, control_plane, member, pod_cidr, up, gone, trouble, round: 0 };
+        let (node, trouble) = (boot.node.clone(), Trouble::default());
+        let machine =
+            Machine { node, host, kubelet, control_plane, member, pod_cidr, up: true, gone: false, trouble, well: true, round: 0 };
         nodes::register(&mut self.store.lock(), &machine, now);
         self.settle(now, self.settings.ready, Due::Ready { machine: id.clone(), round: 0 });
         self.machines.insert(id, machine);
@@ -428,9 +325,10 @@ impl Cluster {
 
     fn happen(&mut self, due: &Due, now: Timestamp) {
         let (Due::Ready { machine: id, round } | Due::Unknown { machine: id, round } | Due::Evict { machine: id, round }) = due;
-        let Some(machine) = self.machines.get(id).filter(|machine| machine.round == *round) else { return };
+        let Some(machine) = self.machines.get_mut(id).filter(|machine| machine.round == *round) else { return };
         match due {
             Due::Ready { .. } => {
+                machine.well = true;
                 let mut store = self.store.lock();
                 // A kubelet that starts registers, whether its Node is there or not.
                 nodes::register(&mut store, machine, now);
@@ -451,6 +349,7 @@ impl Cluster {
         }
         let up = self.heard().map(|machine| (machine.node.name.as_str(), machine.host.address)).collect();
         controllers::run(&mut self.store.lock(), &up, now);
+        self.probe(now);
         self.forget();
     }
 
@@ -497,6 +396,19 @@ impl Cluster {
         self.machines.values().find(|machine| machine.node.name == node)?.member
     }
 
+    /// Lets kubelets probe what depends on their machine's member of etcd.
+    fn probe(&mut self, now: Timestamp) {
+        let Some(etcd) = &self.etcd else { return };
+        for machine in self.machines.values_mut().filter(|machine| machine.heard()) {
+            let member = machine.member.and_then(|member| etcd.read(|etcd| etcd.members().get(&member).map(|member| member.health)));
+            let well = member.is_none_or(|health| health == Health::Running);
+            if machine.well != well {
+                machine.well = well;
+                pods::probe(&mut self.store.lock(), &machine.node.name, well, now);
+            }
+        }
+    }
+
     /// The version of the API server: the oldest there is, as a balancer might lead to it.
     #[must_use]
     pub fn kubernetes(&self) -> Option<Version> {
@@ -538,15 +450,6 @@ impl Cluster {
             let _ = etcd.change(|etcd| etcd.set_health(member, health));
         }
     }
-}
-
-/// Where peers and clients reach a member.
-fn urls(host: &Host) -> (Vec<String>, Vec<String>) {
-    (vec![url(host, 2380)], vec![url(host, 2379)])
-}
-
-fn url(host: &Host, port: u16) -> String {
-    format!("https://{}", std::net::SocketAddr::new(host.address, port))
 }
 
 /// Creates an object; one that is there already stays as it is.

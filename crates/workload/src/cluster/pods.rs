@@ -10,8 +10,8 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use super::Machine;
+use super::machine::url;
 use super::put;
-use super::url;
 use crate::store::Object;
 use crate::store::Store;
 use crate::store::time;
@@ -100,21 +100,30 @@ pub fn is_ready(pod: &Value) -> bool {
 /// Makes the running pods of a node Ready, or not: the kubelet when it has started, the node controller when it is not heard.
 pub fn set_ready(store: &mut Store, node: &str, ready: bool, now: Timestamp) {
     for pod in on(store, node) {
-        let _ = store.modify("pods", pod.namespace(), pod.name(), now, |pod| {
-            if pod["status"]["phase"] != "Running" || is_ready(pod) == ready {
-                return;
-            }
-            for condition in pod["status"]["conditions"].as_array_mut().into_iter().flatten() {
-                // The node controller knows nothing of containers.
-                if condition["type"] == "Ready" || (ready && condition["type"] == "ContainersReady") {
-                    condition["status"] = json!(if ready { "True" } else { "False" });
-                    condition["lastTransitionTime"] = json!(time(now));
-                }
-            }
-            for container in pod["status"]["containerStatuses"].as_array_mut().into_iter().flatten().filter(|_| ready) {
-                container["ready"] = json!(true);
-            }
-        });
+        // The node controller knows nothing of containers.
+        let _ = store.modify("pods", pod.namespace(), pod.name(), now, |pod| mark(pod, ready, ready, now));
+    }
+}
+
+/// The kubelet's probes of what depends on the node's member of etcd: etcd itself, and the API server.
+pub fn probe(store: &mut Store, node: &str, healthy: bool, now: Timestamp) {
+    for component in ["etcd", "kube-apiserver"] {
+        let _ = store.modify("pods", "kube-system", &format!("{component}-{node}"), now, |pod| mark(pod, healthy, true, now));
+    }
+}
+
+fn mark(pod: &mut Value, ready: bool, containers: bool, now: Timestamp) {
+    if pod["status"]["phase"] != "Running" || is_ready(pod) == ready {
+        return;
+    }
+    for condition in pod["status"]["conditions"].as_array_mut().into_iter().flatten() {
+        if condition["type"] == "Ready" || (containers && condition["type"] == "ContainersReady") {
+            condition["status"] = json!(if ready { "True" } else { "False" });
+            condition["lastTransitionTime"] = json!(time(now));
+        }
+    }
+    for container in pod["status"]["containerStatuses"].as_array_mut().into_iter().flatten().filter(|_| containers) {
+        container["ready"] = json!(ready);
     }
 }
 

@@ -362,10 +362,15 @@ fn etcd_in_trouble_takes_the_api_with_it_when_the_majority_is_lost() {
     let stopped = Trouble { etcd: Health::Stopped, ..Trouble::default() };
     world.suffer(&["m1"], stopped);
     assert!(world.cluster.answers() && world.cluster.is_up("cp-1"), "its kubelet goes on");
+    world.cluster.observe(world.now);
+    let unready = |world: &World| world.pods("cp-1").into_iter().filter(|pod| pod.ends_with("unready")).collect::<Vec<_>>();
+    assert_eq!(unready(&world), ["etcd-cp-1 unready", "kube-apiserver-cp-1 unready"]);
     world.suffer(&["m1", "m2"], stopped);
     assert!(!world.cluster.answers());
     world.suffer(&["m2"], stopped);
     assert!(world.cluster.answers());
+    world.cluster.observe(world.now);
+    assert_eq!(unready(&world), [] as [String; 0]);
     world.suffer(&["m1", "m2", "m3"], Trouble { cut_off: true, ..Trouble::default() });
     assert!(!world.cluster.answers());
 }

@@ -257,7 +257,8 @@ impl api::Backend for Api {
             let _ = faults.wait_for(|faults| faults.cluster(Kind::ApiSilent, &self.place).is_none()).await;
             let slow = faults.borrow().cluster(Kind::ApiSlow, &self.place).and_then(|slow| slow.fault.by);
             if let Some(late) = slow.and_then(|by| Duration::try_from(by).ok()) {
-                tokio::time::sleep(late).await;
+                let ended = faults.wait_for(|faults| faults.cluster(Kind::ApiSlow, &self.place).is_none());
+                let _ = tokio::time::timeout(late, ended).await;
             }
             // TLS has looked at the certificate with this machine's own clock.
             if !self.clock().is_zero() && request.identity.as_ref().is_some_and(|client| !client.holds(self.now())) {
