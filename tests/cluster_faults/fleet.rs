@@ -29,21 +29,26 @@ pub const PATIENCE: Duration = Duration::from_secs(420);
 pub struct Fleet {
     pub world: World,
     nodes: Arc<Nodes>,
-    _simulator: Simulator,
+    simulator: Simulator,
     began: Instant,
+}
+
+fn nodes() -> Arc<Nodes> {
+    let mut settings = workloads::Settings { kubeadm: Duration::from_millis(500), ..workloads::Settings::default() };
+    settings.cluster.grace = Duration::from_secs(5);
+    Arc::new(Nodes::new(settings))
 }
 
 impl Fleet {
     /// Clusters with so many control plane machines and one worker each, all available.
     pub fn begin(clusters: &[(&str, u8)]) -> Self {
         let world = World::up("cluster-faults");
-        let mut settings = workloads::Settings { kubeadm: Duration::from_millis(500), ..workloads::Settings::default() };
-        settings.cluster.grace = Duration::from_secs(5);
-        let nodes = Arc::new(Nodes::new(settings));
-        let options = || Options { hosts: 2, settings: quick(), guests: Some(Arc::clone(&nodes) as _), ..Options::default() };
+        let nodes = nodes();
+        let state = Some(world.plane.scratch().join("hosts"));
+        let options = || Options { hosts: 2, settings: quick(), guests: Some(Arc::clone(&nodes) as _), state, ..Options::default() };
         let simulator = world.simulator_of(options);
         let hosts: Vec<Value> = simulator.addresses().iter().map(|host| json!({"endpoint": host, "controlplaneAllowed": true})).collect();
-        let fleet = Self { world, nodes, _simulator: simulator, began: Instant::now() };
+        let fleet = Self { world, nodes, simulator, began: Instant::now() };
         for (n, (name, control_plane)) in clusters.iter().enumerate() {
             let sizes = ["--control-plane-machine-count", &control_plane.to_string(), "--worker-machine-count", "1"].map(str::to_owned);
             // No other process of this machine serves these, as far as tests can know.
@@ -59,6 +64,15 @@ impl Fleet {
         clusters.iter().for_each(|(name, _)| fleet.is_available(name));
         eprintln!("{:6.1} s: {} clusters are available", fleet.seconds(), clusters.len());
         fleet
+    }
+
+    /// The simulator ends and begins again, with nothing but what its hosts remember.
+    pub fn restart(&mut self) {
+        let listen = self.simulator.hosts().iter().map(|host| host.address()).collect();
+        self.world.take_down(&self.simulator);
+        self.nodes = nodes();
+        let (guests, state) = (Some(Arc::clone(&self.nodes) as _), Some(self.world.plane.scratch().join("hosts")));
+        self.simulator = self.world.simulator_of(|| Options { listen, settings: quick(), guests, state, ..Options::default() });
     }
 
     pub fn seconds(&self) -> f64 {

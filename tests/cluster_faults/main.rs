@@ -24,7 +24,7 @@ const SCHEDULES: u64 = 5;
 fn each_fault_is_told_and_passes() {
     table::is_in_the_docs();
     let sizes: Vec<_> = ROWS.iter().map(|row| (row.fault.kind.as_str(), row.control_plane)).collect();
-    let fleet = Fleet::begin(&sizes);
+    let mut fleet = Fleet::begin(&sizes);
     std::thread::scope(|scope| {
         for row in &ROWS {
             scope.spawn(|| row.plays(&fleet));
@@ -45,4 +45,11 @@ fn each_fault_is_told_and_passes() {
         });
         eprintln!("{:6.1} s: {} of {count} schedules ended with all available", fleet.seconds(), turn * names.len() + of_turn.len());
     }
+
+    fleet.restart();
+    for name in &names {
+        fleet.scale(name, 3);
+        fleet.is_available(name);
+    }
+    eprintln!("{:6.1} s: all are available after a restart of the simulator, and grow", fleet.seconds());
 }

@@ -16,8 +16,8 @@ pub struct Row {
     pub control_plane: u8,
     /// Whom it befalls, if that has to be said.
     victim: Victim,
-    /// The kind of the object that tells it, its condition's type, status and reason.
-    told: [&'static str; 4],
+    /// The kind of the object that tells it, its condition's type, status and reason, and a part of its message.
+    told: [&'static str; 5],
 }
 
 #[derive(PartialEq)]
@@ -31,7 +31,7 @@ enum Victim {
     ControlPlane,
 }
 
-const fn row(kind: Kind, control_plane: u8, victim: Victim, told: [&'static str; 4]) -> Row {
+const fn row(kind: Kind, control_plane: u8, victim: Victim, told: [&'static str; 5]) -> Row {
     Row { fault: Fault::new(kind), control_plane, victim, told }
 }
 
@@ -40,17 +40,23 @@ const fn by(mut row: Row, by: SignedDuration) -> Row {
     row
 }
 
+const SILENT: [&str; 5] = ["Machine", "NodeReady", "Unknown", "NodeReadyUnknown", "Kubelet stopped posting node status"];
+const CUT_OFF: [&str; 5] = ["Cluster", "RemoteConnectionProbe", "False", "ProbeFailed", "Remote connection probe failed"];
+const NO_NODE: [&str; 5] = ["Machine", "NodeHealthy", "Unknown", "InspectionFailed", "Waiting for a Node with spec.providerID microvm://"];
+const NO_START: [&str; 5] = ["Machine", "HealthCheckSucceeded", "False", "NodeStartupTimeout", "Node failed to report startup in 30s"];
+const NOT_PROBED: [&str; 5] = ["Machine", "EtcdPodHealthy", "False", "Provisioning", "Waiting for startup or readiness probes"];
+
 pub static ROWS: [Row; 10] = [
-    row(Kind::BootHangs, 1, Victim::NewWorker, ["Machine", "NodeHealthy", "Unknown", "InspectionFailed"]),
-    row(Kind::NeverJoins, 1, Victim::NewWorker, ["Machine", "HealthCheckSucceeded", "False", "NodeStartupTimeout"]),
-    row(Kind::NodeVanishes, 1, Victim::Worker, ["Machine", "NodeReady", "Unknown", "NodeReadyUnknown"]),
-    row(Kind::Partition, 3, Victim::ControlPlane, ["Machine", "NodeReady", "Unknown", "NodeReadyUnknown"]),
-    row(Kind::ApiSilent, 1, Victim::All, ["Cluster", "RemoteConnectionProbe", "False", "ProbeFailed"]),
-    by(row(Kind::ApiSlow, 1, Victim::All, ["Cluster", "RemoteConnectionProbe", "False", "ProbeFailed"]), SignedDuration::from_secs(15)),
-    row(Kind::Unreachable, 1, Victim::All, ["Cluster", "RemoteConnectionProbe", "False", "ProbeFailed"]),
-    row(Kind::EtcdUnhealthy, 3, Victim::All, ["KubeadmControlPlane", "EtcdClusterHealthy", "False", "NotHealthy"]),
-    row(Kind::QuorumLost, 3, Victim::All, ["Cluster", "RemoteConnectionProbe", "False", "ProbeFailed"]),
-    by(row(Kind::ClockSkew, 1, Victim::All, ["Cluster", "RemoteConnectionProbe", "False", "ProbeFailed"]), SignedDuration::from_hours(-1)),
+    row(Kind::BootHangs, 1, Victim::NewWorker, NO_NODE),
+    row(Kind::NeverJoins, 1, Victim::NewWorker, NO_START),
+    row(Kind::NodeVanishes, 1, Victim::Worker, SILENT),
+    row(Kind::Partition, 3, Victim::ControlPlane, SILENT),
+    row(Kind::ApiSilent, 1, Victim::All, CUT_OFF),
+    by(row(Kind::ApiSlow, 1, Victim::All, CUT_OFF), SignedDuration::from_secs(15)),
+    row(Kind::Unreachable, 1, Victim::All, CUT_OFF),
+    row(Kind::EtcdUnhealthy, 3, Victim::All, NOT_PROBED),
+    row(Kind::QuorumLost, 3, Victim::All, CUT_OFF),
+    by(row(Kind::ClockSkew, 1, Victim::All, CUT_OFF), SignedDuration::from_hours(-1)),
 ];
 
 impl Row {
@@ -88,9 +94,13 @@ impl Row {
     }
 
     fn is_told(&self, kind: &str, object: &Value) -> bool {
-        let [of, what, status, reason] = self.told;
+        let [of, what, status, reason, message] = self.told;
         let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-        kind == of && conditions.any(|condition| [&condition["type"], &condition["status"], &condition["reason"]] == [what, status, reason])
+        let says = |condition: &Value| condition["message"].as_str().is_some_and(|text| text.contains(message));
+        kind == of
+            && conditions.any(|condition| {
+                [&condition["type"], &condition["status"], &condition["reason"]] == [what, status, reason] && says(condition)
+            })
     }
 }
 
@@ -98,8 +108,8 @@ impl Row {
 pub fn is_in_the_docs() {
     let page = include_str!("../../docs/src/reference/cluster-faults.md");
     for row in &ROWS {
-        let [of, what, status, reason] = row.told;
-        let line = format!("| `{}` | {of} | `{what}` | {status} | `{reason}` |", row.fault.kind);
+        let [of, what, status, reason, message] = row.told;
+        let line = format!("| `{}` | {of} | `{what}` | {status} | `{reason}` | {message} |", row.fault.kind);
         assert!(page.contains(&line), "the docs lack {line}");
     }
 }

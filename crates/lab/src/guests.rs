@@ -51,7 +51,24 @@ impl Nodes {
 
 impl Guests for Nodes {
     fn boot(&self, microvm: &MicroVm) {
-        let Some(spec) = &microvm.spec else { return };
+        if let Some(machine) = self.machine(microvm) {
+            self.workloads.boot(machine);
+        }
+    }
+
+    fn end(&self, uid: &str) {
+        self.workloads.end(uid);
+    }
+
+    fn resume(&self, microvms: &[MicroVm]) {
+        self.workloads.resume(microvms.iter().filter_map(|microvm| self.machine(microvm)).collect());
+    }
+}
+
+impl Nodes {
+    /// What lives in a microVM.
+    fn machine(&self, microvm: &MicroVm) -> Option<Machine> {
+        let spec = microvm.spec.as_ref()?;
         let document = |key: &str| spec.metadata.get(key).map(String::as_str).map(decoded).unwrap_or_default();
         let number = self.booted.fetch_add(1, Ordering::Relaxed);
         let host = Host {
@@ -60,18 +77,14 @@ impl Guests for Nodes {
             memory: u32::try_from(spec.memory_in_mb).unwrap_or_default(),
             uuid: spec.uid().to_owned(),
         };
-        self.workloads.boot(Machine {
+        Some(Machine {
             id: spec.uid().to_owned(),
             user_data: document("user-data"),
             vendor_data: document("vendor-data"),
             meta_data: meta_data(&document("meta-data")),
             kubernetes: image(spec).and_then(guest::version),
             host,
-        });
-    }
-
-    fn end(&self, uid: &str) {
-        self.workloads.end(uid);
+        })
     }
 }
 

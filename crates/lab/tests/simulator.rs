@@ -253,3 +253,63 @@ async fn it_keeps_to_loopback_without_consent() {
         assert!(matches!(Simulator::start(Options { hosts, listen: vec![listen], ..quick() }), Err(StartError::Hosts { .. })));
     }
 }
+
+/// Who remembers what became of whom.
+#[derive(Debug, Default)]
+struct Witness(std::sync::Mutex<Vec<String>>);
+
+impl Witness {
+    fn says(&self, what: &str, microvm: &MicroVm) {
+        self.0.lock().unwrap().push(format!("{what} {}", microvm.spec.as_ref().unwrap().id));
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl capstead_lab::flintlock::Guests for Witness {
+    fn boot(&self, microvm: &MicroVm) {
+        self.says("boots", microvm);
+    }
+
+    fn end(&self, _uid: &str) {
+        self.0.lock().unwrap().push("ends".into());
+    }
+
+    fn resume(&self, microvms: &[MicroVm]) {
+        microvms.iter().for_each(|microvm| self.says("resumes", microvm));
+    }
+}
+
+#[tokio::test]
+async fn microvms_outlive_the_simulator() {
+    let state = tempfile::tempdir().unwrap();
+    let start = |listen: Option<std::net::SocketAddr>| {
+        let witness = std::sync::Arc::new(Witness::default());
+        let mut options = Options { state: Some(state.path().to_owned()), guests: Some(witness.clone()), ..quick() };
+        if let Some(listen) = listen {
+            options.listen = vec![listen];
+        }
+        (Simulator::start(options).unwrap(), witness)
+    };
+    let (simulator, witness) = start(None);
+    let address = simulator.hosts()[0].address();
+    let one = client(&simulator.hosts()[0]);
+    let (kept, ended) = (one.create(spec("kept")).await.unwrap(), one.create(spec("ended")).await.unwrap());
+    until("both run", async || witness.said().len() == 2).await;
+    one.delete(uid(&ended)).await.unwrap();
+    until("one has ended", async || witness.said().last().is_some_and(|last| last == "ends")).await;
+    let before = one.get(uid(&kept)).await.unwrap();
+    simulator.hosts()[0].down().await;
+    drop(simulator);
+
+    let (simulator, witness) = start(Some(address));
+    assert_eq!(witness.said(), ["resumes kept"]);
+    assert_eq!(client(&simulator.hosts()[0]).get(uid(&kept)).await.unwrap(), before);
+    assert_eq!(simulator.hosts()[0].microvms().len(), 1);
+    drop(simulator);
+    std::fs::write(state.path().join("host-1/x.json"), "?").unwrap();
+    let options = Options { state: Some(state.path().to_owned()), ..quick() };
+    assert!(matches!(Simulator::start(options), Err(StartError::Memory(_))));
+}

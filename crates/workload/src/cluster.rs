@@ -31,6 +31,9 @@
 //! as nobody there ends them. If it comes back it is Ready again; if its Node was deleted meanwhile, it registers again. While it runs, it does not: a
 //! kubelet registers when it starts. A machine that is gone for good leaves its member behind, for KubeadmControlPlane to remove.
 //!
+//! **[`Cluster::rebuild`]** makes a cluster from machines that were its nodes when all else was lost: what they know, and kubeadm's own objects. What others had
+//! written to its API is not there any more.
+//!
 //! **[`Troubles`]** come from outside, as a whole and as often as one likes: a machine that is off or cut off is not heard, as one that is down.
 //!
 //! **Small controllers** ([`controllers`]) run on every change of the store, level-triggered: DaemonSets, Deployments, scheduling, kubelets (start pods, end
@@ -50,6 +53,7 @@ use serde_json::Value;
 
 use crate::etcd;
 use crate::etcd::Etcd;
+use crate::etcd::EtcdError;
 use crate::etcd::Health;
 use crate::fault::Victim;
 use crate::guest::Boot;
@@ -58,6 +62,7 @@ use crate::guest::discovery::Told;
 use crate::guest::kubeadm;
 use crate::guest::kubeadm::Certificates;
 use crate::guest::kubeadm::Endpoint;
+use crate::guest::kubeadm::Init;
 use crate::guest::kubeadm::Role;
 use crate::store::Shared;
 use crate::store::Store;
@@ -143,6 +148,47 @@ impl Cluster {
     /// When the machine did not.
     pub fn init(id: MachineId, boot: &Boot, host: Host, settings: Settings, seed: u64, now: Timestamp) -> Result<Self, InitError> {
         let Role::Init(init) = &boot.role else { return Err(InitError::NotInit) };
+        Self::found(id, init, boot, host, settings, seed, now)
+    }
+
+    /// Makes a cluster again from machines that were its nodes, whatever became of the one that began it. The same seed makes the same uids.
+    ///
+    /// # Errors
+    ///
+    /// When there is no control plane machine among them.
+    pub fn rebuild(mut machines: Vec<(MachineId, Boot, Host)>, settings: Settings, seed: u64, now: Timestamp) -> Result<Self, InitError> {
+        // Who began it knows most of it; workers know nothing.
+        machines.sort_by_key(|(_, boot, _)| match &boot.role {
+            Role::Init(_) => 0,
+            Role::Join(join) if join.control_plane.is_some() => 1,
+            Role::Join(_) => 2,
+        });
+        let mut machines = machines.into_iter();
+        let (id, boot, host) = machines.next().ok_or(InitError::NotInit)?;
+        let init = admission::founding(&boot).ok_or(InitError::NotInit)?;
+        let mut cluster = Self::found(id, &init, &boot, host, settings, seed, now)?;
+        for (id, boot, host) in machines {
+            let control_plane = match &boot.role {
+                Role::Init(init) => Some(init.bind_port),
+                Role::Join(join) => join.control_plane.as_ref().map(|control_plane| control_plane.bind_port),
+            };
+            let kubelet = boot.kubernetes.clone().or_else(|| cluster.kubernetes()).ok_or(InitError::NotInit)?;
+            let member = cluster.member_for(&boot, &host, control_plane.is_some()).unwrap_or_default();
+            cluster.add(id, &boot, host, kubelet, control_plane, member, now);
+        }
+        Ok(cluster)
+    }
+
+    /// Begins it with what kubeadm init knows.
+    fn found(
+        id: MachineId,
+        init: &Init,
+        boot: &Boot,
+        host: Host,
+        settings: Settings,
+        seed: u64,
+        now: Timestamp,
+    ) -> Result<Self, InitError> {
         let version = boot.kubernetes.clone().or_else(|| crate::guest::version(&init.cluster.kubernetes_version));
         let kubelet = version.ok_or(InitError::NotInit)?;
         let local = matches!(init.certificates.etcd, kubeadm::Etcd::Local(_));
@@ -205,23 +251,24 @@ impl Cluster {
         if taken {
             return Err(JoinError::NameTaken(boot.node.name.clone()));
         }
-        let mut member = None;
-        if join.control_plane.is_some()
-            && let Some(etcd) = &self.etcd
-        {
-            let (peers, clients) = urls(&host);
-            let name = &boot.node.name;
-            member = Some(etcd.change(|etcd| {
-                let id = etcd.add(peers, true)?;
-                etcd.start(id, name, clients)?;
-                etcd.promote(id)?;
-                Ok(id)
-            })?);
-        }
+        let member = self.member_for(boot, &host, join.control_plane.is_some())?;
         let kubelet = boot.kubernetes.clone().unwrap_or(version);
         let bind_port = join.control_plane.as_ref().map(|control_plane| control_plane.bind_port);
         self.add(id, boot, host, kubelet, bind_port, member, now);
         Ok(())
+    }
+
+    /// A machine's own member of etcd, if it is to have one.
+    fn member_for(&self, boot: &Boot, host: &Host, control_plane: bool) -> Result<Option<u64>, EtcdError> {
+        let Some(etcd) = self.etcd.as_ref().filter(|_| control_plane) else { return Ok(None) };
+        let (peers, clients) = urls(host);
+        let added = etcd.change(|etcd| {
+            let id = etcd.add(peers, true)?;
+            etcd.start(id, &boot.node.name, clients)?;
+            etcd.promote(id)?;
+            Ok(id)
+        });
+        added.map(Some)
     }
 
     #[allow(clippy::too_many_arguments, reason = "what init and join have in common")]

@@ -31,6 +31,7 @@ use crate::fault::Kind;
 use crate::fault::Place;
 use crate::guest;
 use crate::guest::Boot;
+use crate::guest::BootError;
 use crate::guest::kubeadm::Endpoint;
 use crate::guest::kubeadm::Role;
 use served::Served;
@@ -96,7 +97,8 @@ struct World {
 /// A machine, and the cluster it is in.
 #[derive(Debug)]
 struct Machinery {
-    task: JoinHandle<()>,
+    /// Which makes a node of it; none if it was one already.
+    task: Option<JoinHandle<()>>,
     cluster: Weak<Served>,
 }
 
@@ -113,13 +115,48 @@ impl Workloads {
         let mut machines = lock(&self.world.machines);
         let id = machine.id.clone();
         let task = tokio::spawn(live(Arc::downgrade(&self.world), machine));
-        machines.insert(id, Machinery { task, cluster: Weak::new() });
+        machines.insert(id, Machinery { task: Some(task), cluster: Weak::new() });
+    }
+
+    /// Machines that were nodes boot again, after their clusters were forgotten: the clusters are made anew from them, see [`Cluster::rebuild`]. What has no
+    /// control plane machine boots as if it had never been a node. Must be called within a Tokio runtime.
+    pub fn resume(&self, machines: Vec<Machine>) {
+        let mut clusters: BTreeMap<String, Vec<(Machine, Boot)>> = BTreeMap::new();
+        for machine in machines {
+            match read(&machine) {
+                Ok(boot) => {
+                    let endpoint = match &boot.role {
+                        Role::Init(init) => init.endpoint.to_string(),
+                        Role::Join(join) => join.discovery.endpoint().to_string(),
+                    };
+                    clusters.entry(endpoint).or_default().push((machine, boot));
+                }
+                Err(error) => warn!(machine = machine.id, error = chain(&error), "is no node"),
+            }
+        }
+        for (endpoint, machines) in clusters {
+            let nodes = machines.iter().map(|(machine, boot)| (machine.id.clone(), boot.clone(), machine.host.clone())).collect();
+            match self.world.rebuild(&endpoint, nodes) {
+                Ok(served) => {
+                    let mut all = lock(&self.world.machines);
+                    all.extend(
+                        machines.into_iter().map(|(machine, _)| (machine.id, Machinery { task: None, cluster: Arc::downgrade(&served) })),
+                    );
+                }
+                Err(cause) => {
+                    warn!(endpoint, cause, "is not made again; its machines boot anew");
+                    machines.into_iter().for_each(|(machine, _)| self.boot(machine));
+                }
+            }
+        }
     }
 
     /// A machine is no more. Its Node stays until somebody deletes it.
     pub fn end(&self, id: &str) {
         let Some(machine) = lock(&self.world.machines).remove(id) else { return };
-        machine.task.abort();
+        if let Some(task) = machine.task {
+            task.abort();
+        }
         let Some(served) = machine.cluster.upgrade() else { return };
         served.change(|cluster| cluster.gone(id, Timestamp::now()));
         // What has no machine any more is gone, with all its objects.
@@ -193,28 +230,31 @@ impl Workloads {
 
 impl Drop for Workloads {
     fn drop(&mut self) {
-        for machine in lock(&self.world.machines).values() {
-            machine.task.abort();
+        for task in lock(&self.world.machines).values().filter_map(|machine| machine.task.as_ref()) {
+            task.abort();
         }
         lock(&self.world.clusters).clear();
     }
 }
 
+/// What a machine makes of its bootstrap data.
+fn read(machine: &Machine) -> Result<Boot, BootError> {
+    guest::boot(&guest::Machine {
+        user_data: &machine.user_data,
+        vendor_data: &machine.vendor_data,
+        meta_data: &machine.meta_data,
+        environment: &BTreeMap::new(),
+        kubernetes: machine.kubernetes.as_ref(),
+    })
+}
+
 /// A machine's life until it is a node.
 async fn live(world: Weak<World>, machine: Machine) {
-    let Machine { id, user_data, vendor_data, meta_data, kubernetes, host } = machine;
-    let environment = BTreeMap::new();
-    let read = guest::Machine {
-        user_data: &user_data,
-        vendor_data: &vendor_data,
-        meta_data: &meta_data,
-        environment: &environment,
-        kubernetes: kubernetes.as_ref(),
-    };
-    let boot = match guest::boot(&read) {
+    let boot = match read(&machine) {
         Ok(boot) => boot,
-        Err(error) => return warn!(machine = id, error = chain(&error), "never becomes a node"),
+        Err(error) => return warn!(machine = machine.id, error = chain(&error), "never becomes a node"),
     };
+    let Machine { id, host, .. } = machine;
     let Some(wait) = world.upgrade().map(|world| world.settings.kubeadm) else { return };
     tokio::time::sleep(wait).await;
     let Some(mut faults) = world.upgrade().map(|world| world.faults.subscribe()) else { return };
@@ -275,6 +315,15 @@ impl World {
             clusters.insert(endpoint.to_string(), served);
         }
         Ok(())
+    }
+
+    fn rebuild(&self, endpoint: &str, nodes: Vec<(MachineId, Boot, Host)>) -> Result<Arc<Served>, String> {
+        let cluster =
+            Cluster::rebuild(nodes, self.settings.cluster, self.settings.seed, Timestamp::now()).map_err(|error| chain(&error))?;
+        let served = Served::start(cluster, self.settings.beyond_loopback, self.faults.subscribe()).map_err(|error| chain(&error))?;
+        lock(&self.clusters).insert(endpoint.to_owned(), Arc::clone(&served));
+        info!(endpoint, "a cluster is made again");
+        Ok(served)
     }
 
     fn join(&self, id: &str, boot: &Boot, endpoint: &Endpoint, host: &Host) -> Result<(), Failed> {

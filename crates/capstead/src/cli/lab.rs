@@ -1,6 +1,7 @@
 //! The command line of `capstead lab`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use capstead_lab::flintlock::Fault;
@@ -77,6 +78,9 @@ pub struct Flintlock {
     /// Let this go wrong, as unavailable=5%; can be given several times
     #[arg(long, value_name = "KIND=RATE")]
     pub fault: Vec<Fault>,
+    /// Keep what the hosts hold in this folder, so that it is there again after a restart; needs ports that stay the same
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
     /// Serve metrics and control over HTTP
     #[arg(long, value_name = "ADDR")]
     pub metrics_address: Option<SocketAddr>,

@@ -118,7 +118,7 @@ const PROVIDER: &str = "capstead-microvm";
 fn hosts_file(layout: &Layout, hosts: u16) -> anyhow::Result<PathBuf> {
     let names: Vec<String> = (1..=hosts).map(|n| format!("host-{n}")).collect();
     let ports: serde_json::Map<_, _> = names.iter().map(String::as_str).chain(["control"]).map(|name| (name.into(), json!({}))).collect();
-    let mut args = vec!["lab".to_owned(), "flintlock".into(), "--boot-delay=2s".into()];
+    let mut args = vec!["lab".to_owned(), "flintlock".into(), "--boot-delay=2s".into(), "--state=${DATA}".into()];
     args.push("--metrics-address=127.0.0.1:${PORT_CONTROL}".into());
     args.extend((1..=hosts).map(|n| format!("--listen=127.0.0.1:${{PORT_HOST_{n}}}")));
     let component = json!({

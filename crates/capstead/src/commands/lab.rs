@@ -80,7 +80,8 @@ fn flintlock(args: Flintlock) -> anyhow::Result<Simulator> {
     };
     let nodes = Arc::new(Nodes::new(nodes));
     let guests: Option<Arc<dyn Guests>> = Some(Arc::clone(&nodes) as _);
-    let options = Options { listen: args.listen, hosts: args.hosts, insecure: args.insecure, settings, seed: args.seed, faults, guests };
+    let Flintlock { listen, hosts, insecure, seed, state, .. } = args;
+    let options = Options { listen, hosts, insecure, settings, seed, faults, guests, state };
     let simulator = Simulator::start(options).map_err(consent)?;
     let metrics_address =
         args.metrics_address.map(|address| simulator.serve_control(address, nodes.control())).transpose().map_err(consent)?;

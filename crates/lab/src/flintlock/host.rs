@@ -130,9 +130,11 @@ pub struct Reply {
     pub faults: Vec<FaultKind>,
 }
 
-/// What became of a microVM, for who lives in it.
+/// What became of a microVM, for who lives in it and who remembers it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Turn {
+    /// There is something new to remember of the one with this uid.
+    Changed(String),
     /// It is `CREATED` and runs.
     Booted(Box<MicroVm>),
     /// It runs no more; this is its uid.
@@ -151,6 +153,15 @@ pub struct Host {
     settled: u64,
     devices: i32,
     turns: Vec<Turn>,
+}
+
+/// A microVM as it is remembered. Faults that were to befall it are not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// As clients see it.
+    pub microvm: MicroVm,
+    /// Volumes with their mount points, which are added to vendor-data when it boots.
+    pub mounts: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -257,6 +268,27 @@ impl Host {
         std::mem::take(&mut self.turns)
     }
 
+    /// What there is to remember of a microVM.
+    #[must_use]
+    pub fn remember(&self, uid: &str) -> Option<Remembered> {
+        let record = self.microvms.get(uid)?;
+        Some(Remembered { microvm: record.microvm.clone(), mounts: record.mounts.clone() })
+    }
+
+    /// Puts what was remembered there. One that was `PENDING` boots; one that was being deleted goes. What was `CREATED` is so without a word.
+    pub fn restore(&mut self, remembered: Remembered, now: Duration) {
+        let Remembered { microvm, mounts } = remembered;
+        let state = microvm.status.as_ref().map(MicroVmStatus::state).unwrap_or_default();
+        let uid = uid(&microvm).to_owned();
+        let record = Record { microvm, mounts, fails: false, vanishes: None, deleted_at: None };
+        match state {
+            MicroVmState::Pending => return self.add(record, now),
+            MicroVmState::Deleting => self.settle(now + self.settings.delete_delay.max(MOMENT), Event::Remove(uid.clone())),
+            MicroVmState::Created | MicroVmState::Failed => {}
+        }
+        self.microvms.insert(uid, record);
+    }
+
     /// The microVMs as [`Host::advance`] left them, by uid.
     pub fn microvms(&self) -> impl Iterator<Item = &MicroVm> {
         self.microvms.values().map(|record| &record.microvm)
@@ -300,6 +332,7 @@ impl Host {
     fn add(&mut self, record: Record, now: Duration) {
         let uid = uid(&record.microvm).to_owned();
         self.settle(now + self.settings.boot_delay.max(MOMENT), Event::Boot(uid.clone()));
+        self.turns.push(Turn::Changed(uid.clone()));
         self.microvms.insert(uid, record);
     }
 
@@ -329,6 +362,7 @@ impl Host {
                 *version += TRIES + 1;
             }
         }
+        self.turns.push(Turn::Changed(uid.to_owned()));
         if status.state() != MicroVmState::Created {
             return;
         }
@@ -353,6 +387,7 @@ impl Host {
             status.retry = 0;
         }
         if first {
+            self.turns.push(Turn::Changed(uid.to_owned()));
             self.settle(now + self.settings.delete_delay.max(MOMENT), Event::Remove(uid.to_owned()));
         }
         Ok(Answer::Deleting)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -14,6 +15,7 @@ use capstead_flintlock::FILE_DESCRIPTOR_SET;
 use capstead_flintlock::api::micro_vm_server::MicroVmServer;
 use capstead_flintlock::types::MicroVm;
 use capstead_flintlock::types::MicroVmSpec;
+use capstead_flintlock::types::micro_vm_status::MicroVmState;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::Notify;
@@ -26,12 +28,14 @@ use tonic_reflection::pb::v1alpha;
 use super::Call;
 use super::Faults;
 use super::Host;
+use super::MemoryError;
 use super::MicroVmView;
 use super::Refusal;
 use super::Reply;
 use super::Settings;
 use super::Turn;
 use super::control;
+use super::memory::Memory;
 use super::metrics::FaultLabels;
 use super::metrics::Metrics;
 use super::metrics::StateLabels;
@@ -56,6 +60,8 @@ pub struct Options {
     pub faults: Faults,
     /// Who lives in the microVMs; nobody, when `None`.
     pub guests: Option<Arc<dyn Guests>>,
+    /// A folder in which microVMs outlive the simulator, each host's under its number. None: they end with it.
+    pub state: Option<PathBuf>,
 }
 
 /// Who lives in simulated microVMs. Told while the host is held, so it must neither wait nor ask the host anything.
@@ -64,6 +70,8 @@ pub trait Guests: fmt::Debug + Send + Sync {
     fn boot(&self, microvm: &MicroVm);
     /// The microVM with this uid runs no more.
     fn end(&self, uid: &str);
+    /// These ran when the simulator ended, and run again; the oldest first.
+    fn resume(&self, microvms: &[MicroVm]);
 }
 
 impl Default for Options {
@@ -71,7 +79,7 @@ impl Default for Options {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let (settings, faults) = (Settings::default(), Faults::default());
-        Self { listen: vec![listen], hosts: 1, insecure: false, settings, seed: 0, faults, guests: None }
+        Self { listen: vec![listen], hosts: 1, insecure: false, settings, seed: 0, faults, guests: None, state: None }
     }
 }
 
@@ -97,6 +105,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What hosts held before is not to be had.
+    #[error("cannot take up what the hosts held before")]
+    Memory(#[from] MemoryError),
     /// The protocol's own descriptors cannot be served.
     #[error("cannot serve gRPC reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -127,6 +138,7 @@ pub struct SimulatedHost {
     state: Mutex<(Host, StdRng)>,
     serving: Mutex<Option<JoinHandle<()>>>,
     guests: Option<Arc<dyn Guests>>,
+    memory: Option<Memory>,
     /// Something was settled, so the next thing may happen sooner.
     settled: Notify,
 }
@@ -174,13 +186,21 @@ impl SimulatedHost {
         vanished
     }
 
-    /// Tells the guests what became of their microVMs.
+    /// Tells the guests what became of their microVMs, and remembers it.
     fn tell(&self, host: &mut Host) {
         for turn in host.turns() {
+            let remembered = match (&self.memory, &turn) {
+                (Some(memory), Turn::Changed(uid)) => host.remember(uid).map_or(Ok(()), |remembered| memory.keep(uid, &remembered)),
+                (Some(memory), Turn::Ended(uid)) => memory.forget(uid),
+                _ => Ok(()),
+            };
+            if let Err(error) = remembered {
+                tracing::warn!(host = self.number, %error, "cannot write down what became of a microVM");
+            }
             match (&self.guests, turn) {
                 (Some(guests), Turn::Booted(microvm)) => guests.boot(&microvm),
                 (Some(guests), Turn::Ended(uid)) => guests.end(&uid),
-                (None, _) => (),
+                _ => (),
             }
         }
     }
@@ -289,7 +309,7 @@ impl Simulator {
     ///
     /// When an address is not loopback and [`Options::insecure`] is not set, or cannot be listened on.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        let Options { listen: firsts, hosts: count, insecure, settings, seed, faults, guests } = options;
+        let Options { listen: firsts, hosts: count, insecure, settings, seed, faults, guests, state } = options;
         let mut addresses = Vec::new();
         for first in firsts {
             check(first, insecure)?;
@@ -297,21 +317,35 @@ impl Simulator {
         }
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let shared = Arc::new(Shared { faults: RwLock::new(faults), metrics: Metrics::new(), epoch, started: Instant::now() });
-        let (mut hosts, mut listeners) = (Vec::new(), Vec::new());
+        let (mut hosts, mut listeners, mut running) = (Vec::new(), Vec::new(), Vec::new());
         for (n, asked) in addresses.into_iter().enumerate() {
             let listener = listen(asked)?;
             let address = listener.local_addr().map_err(|source| StartError::Listen { address: asked, source })?;
             let random = StdRng::seed_from_u64(seed.wrapping_add(n as u64));
+            let mut host = Host::new(settings.clone());
+            let memory = state.as_ref().map(|state| Memory::of(state, n + 1)).transpose()?;
+            for remembered in memory.as_ref().map_or(Ok(Vec::new()), Memory::all)? {
+                let microvm = &remembered.microvm;
+                if control::state(microvm) == MicroVmState::Created {
+                    running.push(microvm.clone());
+                }
+                host.restore(remembered, shared.now());
+            }
             hosts.push(Arc::new(SimulatedHost {
                 number: n + 1,
                 address,
                 shared: Arc::clone(&shared),
-                state: Mutex::new((Host::new(settings.clone()), random)),
+                state: Mutex::new((host, random)),
+                memory,
                 serving: Mutex::default(),
                 guests: guests.clone(),
                 settled: Notify::new(),
             }));
             listeners.push(listener);
+        }
+        if let Some(guests) = guests.as_ref().filter(|_| !running.is_empty()) {
+            running.sort_by(|one, other| uid(one).cmp(uid(other)));
+            guests.resume(&running);
         }
         // From here on, dropping it stops what was started.
         let simulator = Self { world: Arc::new(World { shared, hosts }), insecure, tasks: Mutex::default() };
@@ -415,6 +449,10 @@ impl World {
         }
         self.shared.metrics.text()
     }
+}
+
+fn uid(microvm: &MicroVm) -> &str {
+    microvm.spec.as_ref().map_or("", |spec| spec.uid())
 }
 
 /// The addresses of `count` hosts from the first on.

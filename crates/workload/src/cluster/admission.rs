@@ -1,8 +1,12 @@
-//! Why clusters do not begin, and machines do not join.
+//! Who begins a cluster, and why clusters do not begin and machines do not join.
 
 use crate::etcd::EtcdError;
+use crate::guest::Boot;
 use crate::guest::discovery;
+use crate::guest::kubeadm::ClusterConfiguration;
 use crate::guest::kubeadm::Endpoint;
+use crate::guest::kubeadm::Init;
+use crate::guest::kubeadm::Role;
 
 /// Why a cluster does not begin.
 #[derive(Debug, thiserror::Error)]
@@ -45,4 +49,31 @@ impl JoinError {
             Self::NotJoin | Self::NoConfiguration | Self::NameTaken(_) => false,
         }
     }
+}
+
+/// What a control plane machine knows of its cluster: all, if it began it; else the authorities, the endpoint and its own version.
+pub fn founding(boot: &Boot) -> Option<Init> {
+    let join = match &boot.role {
+        Role::Init(init) => return Some(Init::clone(init)),
+        Role::Join(join) => join,
+    };
+    let control_plane = join.control_plane.as_ref()?;
+    let endpoint = join.discovery.endpoint().clone();
+    let version = boot.kubernetes.as_ref().map(|version| format!("v{version}"));
+    let document = serde_json::json!({"controlPlaneEndpoint": endpoint.to_string(), "kubernetesVersion": version});
+    let cluster = ClusterConfiguration {
+        control_plane_endpoint: endpoint.to_string(),
+        kubernetes_version: version.unwrap_or_default(),
+        document,
+        ..ClusterConfiguration::default()
+    };
+    Some(Init {
+        cluster,
+        endpoint,
+        bind_port: control_plane.bind_port,
+        certificates: control_plane.certificates.clone(),
+        tokens: Vec::new(),
+        kubelet: None,
+        kube_proxy: None,
+    })
 }

@@ -386,6 +386,36 @@ fn a_clock_that_is_ahead_outlives_tokens() {
 }
 
 #[test]
+fn a_cluster_is_made_again_from_its_machines() {
+    let now = Timestamp::from_second(1_000_000).unwrap();
+    let all = [("m1", INIT, "cp-1"), ("m2", JOIN, "cp-2"), ("m3", JOIN, "cp-3"), ("m4", WORKER, "w-1")];
+    // The one that began it may be gone.
+    for gone in [None, Some("m1")] {
+        let left: Vec<_> = all.iter().rev().filter(|(id, ..)| Some(*id) != gone).collect();
+        let machines = left.iter().zip(1..).map(|((id, data, name), n)| ((*id).to_owned(), machine(data, name), host(n))).collect();
+        let cluster = Cluster::rebuild(machines, Settings::default(), 7, now).unwrap();
+        let mut world = World { cluster, now, machines: 9 };
+        world.pass(2);
+        assert!(world.cluster.answers());
+        let mut names: Vec<&str> = left.iter().map(|(_, _, name)| *name).collect();
+        names.sort_unstable();
+        assert_eq!(world.names("nodes"), names);
+        assert!(names.iter().all(|name| world.ready(name) == "True"));
+        assert_eq!(world.members().len(), left.len() - 1);
+        assert_eq!(
+            world.get("configmaps", SYSTEM, "kubeadm-config")["data"]["ClusterConfiguration"].as_str().unwrap().matches("v1.36.3").count(),
+            1
+        );
+        assert_eq!(world.cluster.certificates().authority, World::new().cluster.certificates().authority);
+        world.token(SignedDuration::from_hours(1));
+        world.join(WORKER, "w-2").unwrap();
+    }
+    let worker = vec![("m4".to_owned(), machine(WORKER, "w-1"), host(1))];
+    assert!(matches!(Cluster::rebuild(worker, Settings::default(), 7, now), Err(InitError::NotInit)));
+    assert!(matches!(Cluster::rebuild(Vec::new(), Settings::default(), 7, now), Err(InitError::NotInit)));
+}
+
+#[test]
 fn a_drain_moves_what_can_move() {
     let mut world = World::of(2, 0);
     world.modify("nodes", "", "cp-1", |node| node["spec"]["unschedulable"] = json!(true));
