@@ -67,7 +67,7 @@ impl Row {
             Victim::Worker | Victim::ControlPlane => Some(fleet.machine(name, self.victim == Victim::ControlPlane)),
             Victim::All | Victim::NewWorker => None,
         };
-        if self.fault.kind == Kind::NeverJoins {
+        if self.heals_itself() {
             fleet.heals_itself(name);
         }
         let id = fleet.suffers(name, Fault { machine, ..self.fault.clone() });
@@ -91,6 +91,11 @@ impl Row {
             told - began,
             fleet.seconds() - told
         );
+    }
+
+    /// Whether a MachineHealthCheck is what tells it.
+    pub fn heals_itself(&self) -> bool {
+        self.fault.kind == Kind::NeverJoins
     }
 
     fn is_told(&self, kind: &str, object: &Value) -> bool {

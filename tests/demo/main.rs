@@ -76,8 +76,16 @@ fn a_cluster_comes_up_on_simulated_hosts_and_leaves_nothing() {
     demo().ok();
     assert_eq!((uids(&plane), on_hosts(&plane)), (first.clone(), first.clone()));
 
+    // Down and up again: the same machines, and their cluster is made again.
+    plane.down();
+    demo().ok();
+    assert_eq!((uids(&plane), on_hosts(&plane)), (first.clone(), first.clone()));
+    let nodes = plane.kubectl(&["--kubeconfig", kubeconfig.to_str().unwrap(), "get", "nodes"]).ok();
+    assert_eq!(nodes.lines().filter(|line| line.contains(" Ready ")).count(), 2, "{nodes}");
+
     // Hosts that forgot everything: other machines.
     plane.down();
+    std::fs::remove_dir_all(plane.folder().join("components/simulated-hosts/data")).unwrap();
     let ran = demo();
     assert!(ran.err.contains("were started anew"), "{ran:#?}");
     ran.ok();

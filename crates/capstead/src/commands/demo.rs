@@ -206,7 +206,7 @@ fn lines(look: &Look, addresses: &[String]) -> Vec<Line> {
     tree::rows(look).into_iter().map(object).chain(addresses.iter().enumerate().map(host)).collect()
 }
 
-/// The simulated hosts remember nothing when they end. A cluster whose microVMs are gone with them is deleted first, so that it is made anew.
+/// The simulated hosts may have been started anew, with fewer of them or without their memory. A cluster whose microVMs are gone with them is deleted first, so that it is made anew.
 async fn settle(world: &World, live: &mut Live, addresses: &[String], patience: Duration) -> anyhow::Result<()> {
     let leaving =
         |look: &Look| look.objects.iter().any(|object| object["kind"] == "Cluster" && object["metadata"]["deletionTimestamp"].is_string());
