@@ -47,9 +47,7 @@ fn each_fault_is_told_and_passes() {
     }
 
     fleet.restart();
-    for name in &names {
-        fleet.scale(name, 3);
-        fleet.is_available(name);
-    }
+    names.iter().for_each(|name| fleet.scale(name, 3));
+    names.iter().for_each(|name| fleet.is_available(name));
     eprintln!("{:6.1} s: all are available after a restart of the simulator, and grow", fleet.seconds());
 }

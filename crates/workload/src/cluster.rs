@@ -50,6 +50,8 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 use semver::Version;
 use serde_json::Value;
+use sha2::Digest;
+use sha2::Sha256;
 
 use crate::etcd;
 use crate::etcd::Etcd;
@@ -141,7 +143,7 @@ enum Due {
 }
 
 impl Cluster {
-    /// Begins a cluster on the machine that ran kubeadm init. The same seed makes the same uids.
+    /// Begins a cluster on the machine that ran kubeadm init. The same seed and endpoint make the same uids.
     ///
     /// # Errors
     ///
@@ -208,7 +210,7 @@ impl Cluster {
             stable_endpoint: !init.cluster.control_plane_endpoint.is_empty(),
             certificates: init.certificates.clone(),
             network: Network { pods, joined: 0 },
-            store: Shared::new(Store::new(seed)),
+            store: Shared::new(Store::new(own(seed, &init.endpoint))),
             etcd,
             machines: BTreeMap::new(),
             agenda: BTreeMap::new(),
@@ -497,6 +499,12 @@ impl Cluster {
             let _ = etcd.change(|etcd| etcd.set_health(member, health));
         }
     }
+}
+
+/// The cluster's own seed: two clusters of one seed differ in their uids.
+fn own(seed: u64, endpoint: &Endpoint) -> u64 {
+    let digest = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(endpoint.to_string()).finalize();
+    digest.first_chunk().map_or(seed, |bytes| u64::from_be_bytes(*bytes))
 }
 
 /// Creates an object; one that is there already stays as it is.

@@ -219,6 +219,22 @@ fn what_is_skipped_or_disabled_is_not_there() {
 }
 
 #[test]
+fn clusters_of_one_seed_have_uids_of_their_own() {
+    let uid = |data: &str, seed| {
+        let cluster =
+            Cluster::init("m1".into(), &machine(data, "cp-1"), host(1), Settings::default(), seed, Timestamp::UNIX_EPOCH).unwrap();
+        let store = cluster.store().lock();
+        store.get("nodes", "", "cp-1").unwrap().uid().to_owned()
+    };
+    let endpoint = World::new().cluster.endpoint().to_string();
+    let elsewhere = INIT.replace(&endpoint, "10.9.9.9:6443");
+    assert_ne!(elsewhere, INIT);
+    assert_eq!(uid(INIT, 1), uid(INIT, 1));
+    assert_ne!(uid(INIT, 1), uid(INIT, 2));
+    assert_ne!(uid(INIT, 1), uid(&elsewhere, 1));
+}
+
+#[test]
 fn at_rest_nothing_is_written() {
     let mut world = World::of(3, 2);
     let revision = world.cluster.store().lock().revision();
