@@ -11,6 +11,7 @@ use crate::support::Capstead;
 use crate::support::Ran;
 
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../templates/microvm/cluster-template.yaml");
+const TOPOLOGY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../templates/microvm/cluster-template-topology.yaml");
 const HOSTS: &str = r#"[{endpoint: "10.0.0.1:9090"}, {endpoint: "10.0.0.2:9090", controlplaneAllowed: false}]"#;
 
 /// Environment variables.
@@ -53,12 +54,16 @@ fn clusterctl_makes_the_same_of_the_same_template() {
     ];
     for (words, env) in cases {
         let words = [&["edge", "-n", "team"], &version[..], words].concat();
-        let theirs = clusterctl(home.path(), &[&words[..], &["--from", TEMPLATE]].concat(), env);
-        let expected = documents(&theirs);
-        assert_eq!(expected.len(), 7, "{theirs}");
-        for source in [["--provider", "microvm"], ["-i", "microvm"], ["--from", TEMPLATE]] {
-            let ours = generate(home.path(), &[&words[..], &source].concat(), env).ok();
-            assert_eq!(documents(&ours), expected, "{words:?} {env:?}");
+        for (template, flavor) in [(TEMPLATE, &[][..]), (TOPOLOGY, &["--flavor", "topology"])] {
+            let theirs = clusterctl(home.path(), &[&words[..], &["--from", template]].concat(), env);
+            let expected = documents(&theirs);
+            assert_eq!(expected.len(), 7, "{theirs}");
+            let sources =
+                [&[&["--provider", "microvm"], flavor].concat()[..], &[&["-i", "microvm"], flavor].concat(), &["--from", template]];
+            for source in sources {
+                let ours = generate(home.path(), &[&words[..], source].concat(), env).ok();
+                assert_eq!(documents(&ours), expected, "{words:?} {env:?}");
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use fields::{Cluster, Machine, MachineTemplate};
+use fields::{Cluster, ClusterTemplate, Machine, MachineTemplate};
 
 /// The annotation with what the version at hand cannot hold.
 pub const ANNOTATION: &str = "capstead.io/conversion-data";
@@ -93,7 +93,7 @@ struct Change {
     is: Option<Value>,
 }
 
-/// Converts an object of any of the three kinds to `to`, such as `infrastructure.cluster.x-k8s.io/v1alpha2`.
+/// Converts an object of any of the kinds to `to`, such as `infrastructure.cluster.x-k8s.io/v1alpha2`.
 ///
 /// Of its metadata only [`ANNOTATION`] changes.
 ///
@@ -111,6 +111,7 @@ pub fn convert(object: Value, to: &str) -> Result<Value, ConvertError> {
     let (is_new, to_new) = (is_hub(&from)?, is_hub(to)?);
     let convert = match kind.as_str() {
         "MicrovmCluster" => both_ways::<Cluster>,
+        "MicrovmClusterTemplate" => both_ways::<ClusterTemplate>,
         "MicrovmMachine" => both_ways::<Machine>,
         "MicrovmMachineTemplate" => both_ways::<MachineTemplate>,
         _ => return Err(ConvertError::Kind { kind }),

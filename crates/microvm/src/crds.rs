@@ -13,6 +13,10 @@ pub fn crds(conversion: &Conversion) -> Result<Vec<CustomResourceDefinition>, Cr
     let conversion = || conversion.clone();
     Ok(vec![
         CrdBuilder::stored::<v1alpha2::MicrovmCluster>().and::<v1alpha1::MicrovmCluster>().conversion(conversion()).build()?,
+        CrdBuilder::stored::<v1alpha2::MicrovmClusterTemplate>()
+            .and::<v1alpha1::MicrovmClusterTemplate>()
+            .conversion(conversion())
+            .build()?,
         CrdBuilder::stored::<v1alpha2::MicrovmMachine>().and::<v1alpha1::MicrovmMachine>().conversion(conversion()).build()?,
         CrdBuilder::stored::<v1alpha2::MicrovmMachineTemplate>()
             .and::<v1alpha1::MicrovmMachineTemplate>()

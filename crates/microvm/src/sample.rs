@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::api::v1alpha2::{MicrovmCluster, MicrovmMachine, MicrovmMachineTemplate};
+use crate::api::v1alpha2::{MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate};
 
 pub const API_VERSION: &str = "infrastructure.cluster.x-k8s.io/v1alpha2";
 
@@ -48,6 +48,16 @@ pub fn cluster() -> MicrovmCluster {
                 {"endpoint": "10.0.0.2:9090", "controlplaneAllowed": false},
             ]}},
         },
+    }))
+    .unwrap()
+}
+
+pub fn cluster_template() -> MicrovmClusterTemplate {
+    serde_json::from_value(json!({
+        "apiVersion": API_VERSION,
+        "kind": "MicrovmClusterTemplate",
+        "metadata": {"name": "mvm", "namespace": "team-a"},
+        "spec": {"template": {"metadata": {"labels": {"site": "north"}}, "spec": cluster().spec}},
     }))
     .unwrap()
 }

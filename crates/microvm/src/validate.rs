@@ -5,10 +5,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use capstead_capi::provider::InfraTemplate;
 use capstead_engine::Violation;
 use capstead_flintlock::check_address;
 
-use crate::api::v1alpha2::{MicrovmCluster, MicrovmMachine, MicrovmMachineTemplate, NetworkInterface, VmSpec};
+use crate::api::v1alpha2::{
+    MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate, NetworkInterface, StaticPool, VmSpec,
+};
 
 /// The contract's limit for the name of a failure domain, which a host's endpoint is.
 const LONGEST_ENDPOINT: usize = 256;
@@ -22,13 +25,17 @@ pub fn validate_cluster(new: &MicrovmCluster) -> Vec<Violation> {
             "is empty: you must supply configuration for a placement option, such as staticPool",
         )];
     };
+    static_pool("spec", pool)
+}
+
+fn static_pool(path: &str, pool: &StaticPool) -> Vec<Violation> {
     let mut violations = Vec::new();
     if pool.hosts.is_empty() {
-        violations.push(Violation::new("spec.placement.staticPool.hosts", "must have at least one host"));
+        violations.push(Violation::new(format!("{path}.placement.staticPool.hosts"), "must have at least one host"));
     }
     let mut known = BTreeSet::new();
     for (at, host) in pool.hosts.iter().enumerate() {
-        let field = format!("spec.placement.staticPool.hosts[{at}].endpoint");
+        let field = format!("{path}.placement.staticPool.hosts[{at}].endpoint");
         if check_address(&host.endpoint).is_err() {
             violations.push(Violation::new(field, format!("must be HOST:PORT, not {:?}", host.endpoint)));
         } else if host.endpoint.chars().count() > LONGEST_ENDPOINT {
@@ -59,17 +66,44 @@ pub fn validate_machine(new: &MicrovmMachine, old: Option<&MicrovmMachine>) -> V
     violations
 }
 
-/// What is wrong with a template; `old` is what it was, when it is changed. `topology_dry_run` is
+/// What is wrong with a template of clusters; otherwise as [`validate_machine_template`]. Where microVMs are placed may be left to the patches
+/// of a ClusterClass.
+#[must_use]
+pub fn validate_cluster_template(
+    new: &MicrovmClusterTemplate,
+    old: Option<&MicrovmClusterTemplate>,
+    topology_dry_run: bool,
+) -> Vec<Violation> {
+    validate_template(new, old, topology_dry_run, |path, spec| {
+        spec.placement.static_pool.as_ref().map(|pool| static_pool(path, pool)).unwrap_or_default()
+    })
+}
+
+/// What is wrong with a template of machines; `old` is what it was, when it is changed. `topology_dry_run` is
 /// [`capstead_capi::meta::topology_dry_run`]: the topology controller tries changes that it then makes in a new template.
 #[must_use]
-pub fn validate_template(new: &MicrovmMachineTemplate, old: Option<&MicrovmMachineTemplate>, topology_dry_run: bool) -> Vec<Violation> {
-    let spec = &new.spec.contract.template.spec;
+pub fn validate_machine_template(
+    new: &MicrovmMachineTemplate,
+    old: Option<&MicrovmMachineTemplate>,
+    topology_dry_run: bool,
+) -> Vec<Violation> {
+    validate_template(new, old, topology_dry_run, |path, spec| vm(path, &spec.vm))
+}
+
+fn validate_template<T: InfraTemplate<CloneSpec: PartialEq>>(
+    new: &T,
+    old: Option<&T>,
+    topology_dry_run: bool,
+    rules: impl FnOnce(&str, &T::CloneSpec) -> Vec<Violation>,
+) -> Vec<Violation> {
+    const PATH: &str = "spec.template.spec";
+    let spec = &new.template().spec;
     match old {
-        Some(old) if *spec == old.spec.contract.template.spec => Vec::new(),
+        Some(old) if *spec == old.template().spec => Vec::new(),
         Some(_) if !topology_dry_run => {
-            vec![Violation::new("spec.template.spec", "is immutable: make a new template, and name it where this one is named")]
+            vec![Violation::new(PATH, "is immutable: make a new template, and name it where this one is named")]
         }
-        _ => vm("spec.template.spec", &spec.vm),
+        _ => rules(PATH, spec),
     }
 }
 

@@ -3,9 +3,9 @@
 use capstead_capi::meta::annotation::TOPOLOGY_DRY_RUN;
 use capstead_engine::webhook::{Request, Webhooks};
 
-use crate::api::v1alpha2::{MicrovmCluster, MicrovmMachine, MicrovmMachineTemplate};
+use crate::api::v1alpha2::{MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate};
 use crate::convert::convert;
-use crate::validate::{validate_cluster, validate_machine, validate_template};
+use crate::validate::{validate_cluster, validate_cluster_template, validate_machine, validate_machine_template};
 
 /// Validation and conversion, at the paths that `components.yaml` names.
 #[must_use]
@@ -18,7 +18,10 @@ pub fn webhooks() -> Webhooks {
         })
         .validating(&path("microvmmachine"), |new: &MicrovmMachine, old, _| validate_machine(new, old))
         .validating(&path("microvmmachinetemplate"), |new: &MicrovmMachineTemplate, old, request| {
-            validate_template(new, old, topology_dry_run(request))
+            validate_machine_template(new, old, topology_dry_run(request))
+        })
+        .validating(&path("microvmclustertemplate"), |new: &MicrovmClusterTemplate, old, request| {
+            validate_cluster_template(new, old, topology_dry_run(request))
         })
         .conversion(convert)
 }

@@ -64,7 +64,7 @@ struct Names {
     certificate: &'static str,
     lease: &'static str,
     validating: &'static str,
-    crds: [&'static str; 3],
+    crds: [&'static str; 4],
 }
 
 const MICROVM: Names = Names {
@@ -76,6 +76,7 @@ const MICROVM: Names = Names {
     validating: "capmvm-validating-webhook-configuration",
     crds: [
         "microvmclusters.infrastructure.cluster.x-k8s.io",
+        "microvmclustertemplates.infrastructure.cluster.x-k8s.io",
         "microvmmachines.infrastructure.cluster.x-k8s.io",
         "microvmmachinetemplates.infrastructure.cluster.x-k8s.io",
     ],

@@ -1,4 +1,5 @@
 //! Version `v1alpha1`, as cluster-api-provider-microvm v0.10 serves it; shaped for contract `v1beta1`.
+//! [`MicrovmClusterTemplate`], which upstream does not have, is spelt in its way.
 
 #![expect(clippy::duplicated_attributes, reason = "each print column has a type of its own")]
 
@@ -112,6 +113,22 @@ pub struct Condition {
     pub message: Option<String>,
 }
 
+/// Wants clusters of microVMs alike: of it a ClusterClass makes the MicrovmCluster of each of its Clusters.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "infrastructure.cluster.x-k8s.io",
+    version = "v1alpha1",
+    kind = "MicrovmClusterTemplate",
+    namespaced,
+    derive = "PartialEq",
+    shortname = "mvmct",
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+pub struct MicrovmClusterTemplateSpec {
+    /// What each clone gets.
+    pub template: Template<MicrovmClusterSpec>,
+}
+
 /// Wants a microVM.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -174,17 +191,17 @@ pub struct MicrovmMachineStatus {
 )]
 pub struct MicrovmMachineTemplateSpec {
     /// What each clone gets.
-    pub template: Template,
+    pub template: Template<MicrovmMachineSpec>,
 }
 
 /// What each clone of a template gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Template {
+pub struct Template<S> {
     /// Labels and annotations of a clone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<TemplateMetadata>,
     /// The clone's spec.
-    pub spec: MicrovmMachineSpec,
+    pub spec: S,
 }
 
 /// Labels and annotations of a template's clones.
@@ -207,4 +224,4 @@ macro_rules! contract_kind {
     )*};
 }
 
-contract_kind!(MicrovmCluster, MicrovmMachine, MicrovmMachineTemplate);
+contract_kind!(MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate);

@@ -59,6 +59,23 @@ pub struct MicrovmClusterStatus {
     pub contract: InfraClusterStatus,
 }
 
+/// Wants clusters of microVMs alike: of it a ClusterClass makes the MicrovmCluster of each of its Clusters.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "infrastructure.cluster.x-k8s.io",
+    version = "v1alpha2",
+    kind = "MicrovmClusterTemplate",
+    namespaced,
+    derive = "PartialEq",
+    shortname = "mvmct",
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+pub struct MicrovmClusterTemplateSpec {
+    /// What each clone gets.
+    #[serde(flatten)]
+    pub contract: TemplateSpec<MicrovmClusterSpec>,
+}
+
 /// Wants a microVM.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -155,6 +172,7 @@ macro_rules! contract_kind {
 
 contract_kind!(
     MicrovmCluster = "microvmcluster.infrastructure.cluster.x-k8s.io",
+    MicrovmClusterTemplate = "microvmclustertemplate.infrastructure.cluster.x-k8s.io",
     MicrovmMachine = "microvmmachine.infrastructure.cluster.x-k8s.io",
     MicrovmMachineTemplate = "microvmmachinetemplate.infrastructure.cluster.x-k8s.io"
 );
@@ -197,10 +215,16 @@ impl InfraMachine for MicrovmMachine {
     }
 }
 
-impl InfraTemplate for MicrovmMachineTemplate {
-    type CloneSpec = MicrovmMachineSpec;
+macro_rules! infra_template {
+    ($($kind:ident: $spec:ident),*) => {$(
+        impl InfraTemplate for $kind {
+            type CloneSpec = $spec;
 
-    fn template(&self) -> &Template<MicrovmMachineSpec> {
-        &self.spec.contract.template
-    }
+            fn template(&self) -> &Template<$spec> {
+                &self.spec.contract.template
+            }
+        }
+    )*};
 }
+
+infra_template!(MicrovmClusterTemplate: MicrovmClusterSpec, MicrovmMachineTemplate: MicrovmMachineSpec);

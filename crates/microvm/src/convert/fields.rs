@@ -14,6 +14,8 @@ const MOST_ADDRESSES: usize = 256;
 
 /// MicrovmCluster.
 pub(super) struct Cluster;
+/// MicrovmClusterTemplate.
+pub(super) struct ClusterTemplate;
 /// MicrovmMachine.
 pub(super) struct Machine;
 /// MicrovmMachineTemplate.
@@ -24,11 +26,6 @@ impl Versions for Cluster {
     type New = Body<v1alpha2::MicrovmClusterSpec, v1alpha2::MicrovmClusterStatus>;
 
     fn up(old: Self::Old) -> Self::New {
-        let v1alpha1::MicrovmClusterSpec { control_plane_endpoint, ssh_public_keys, placement, microvm_proxy, tls_secret_ref } = old.spec;
-        let control_plane_endpoint = control_plane_endpoint
-            .map(|old| ApiEndpoint { host: old.host, port: u16::try_from(old.port).unwrap_or_default() })
-            .filter(|endpoint| !endpoint.is_unset());
-        let spec = v1alpha2::MicrovmClusterSpec { control_plane_endpoint, ssh_public_keys, placement, microvm_proxy, tls_secret_ref };
         let status = old.status.map(|old| {
             let domains = old
                 .failure_domains
@@ -44,13 +41,10 @@ impl Versions for Cluster {
             };
             v1alpha2::MicrovmClusterStatus { contract }
         });
-        Body { spec, status }
+        Body { spec: cluster_up(old.spec), status }
     }
 
     fn down(new: Self::New) -> Self::Old {
-        let v1alpha2::MicrovmClusterSpec { control_plane_endpoint, ssh_public_keys, placement, microvm_proxy, tls_secret_ref } = new.spec;
-        let control_plane_endpoint = control_plane_endpoint.map(|new| v1alpha1::ApiEndpoint { host: new.host, port: new.port.into() });
-        let spec = v1alpha1::MicrovmClusterSpec { control_plane_endpoint, ssh_public_keys, placement, microvm_proxy, tls_secret_ref };
         let status = new.status.map(|v1alpha2::MicrovmClusterStatus { contract: new }| v1alpha1::MicrovmClusterStatus {
             ready: is_provisioned(new.initialization.as_ref()),
             conditions: conditions_down(&new.conditions),
@@ -64,7 +58,22 @@ impl Versions for Cluster {
                 })
                 .collect(),
         });
-        Body { spec, status }
+        Body { spec: cluster_down(new.spec), status }
+    }
+}
+
+impl Versions for ClusterTemplate {
+    type Old = Body<v1alpha1::MicrovmClusterTemplateSpec, serde_json::Value>;
+    type New = Body<v1alpha2::MicrovmClusterTemplateSpec, serde_json::Value>;
+
+    fn up(old: Self::Old) -> Self::New {
+        let contract = TemplateSpec { template: template_up(old.spec.template, cluster_up) };
+        Body { spec: v1alpha2::MicrovmClusterTemplateSpec { contract }, status: None }
+    }
+
+    fn down(new: Self::New) -> Self::Old {
+        let template = template_down(new.spec.contract.template, cluster_down);
+        Body { spec: v1alpha1::MicrovmClusterTemplateSpec { template }, status: None }
     }
 }
 
@@ -104,18 +113,12 @@ impl Versions for MachineTemplate {
     type New = Body<v1alpha2::MicrovmMachineTemplateSpec, v1alpha2::MicrovmMachineTemplateStatus>;
 
     fn up(old: Self::Old) -> Self::New {
-        let old = old.spec.template;
-        let metadata = old.metadata.map(|old| TemplateMetadata { labels: old.labels, annotations: old.annotations });
-        // Contract v1beta2 wants at least one of the two, or nothing.
-        let metadata = metadata.filter(|metadata| *metadata != TemplateMetadata::default());
-        let contract = TemplateSpec { template: Template { metadata, spec: machine_up(old.spec) } };
+        let contract = TemplateSpec { template: template_up(old.spec.template, machine_up) };
         Body { spec: v1alpha2::MicrovmMachineTemplateSpec { contract }, status: None }
     }
 
     fn down(new: Self::New) -> Self::Old {
-        let new = new.spec.contract.template;
-        let metadata = new.metadata.map(|new| v1alpha1::TemplateMetadata { labels: new.labels, annotations: new.annotations });
-        let template = v1alpha1::Template { metadata, spec: machine_down(new.spec) };
+        let template = template_down(new.spec.contract.template, machine_down);
         Body { spec: v1alpha1::MicrovmMachineTemplateSpec { template }, status: None }
     }
 }
@@ -128,6 +131,32 @@ const STATES: [(&str, v1alpha2::VmState); 5] = [
     ("deleted", v1alpha2::VmState::Deleted),
     ("unknown", v1alpha2::VmState::Unknown),
 ];
+
+fn template_up<A, B>(old: v1alpha1::Template<A>, up: fn(A) -> B) -> Template<B> {
+    let metadata = old.metadata.map(|old| TemplateMetadata { labels: old.labels, annotations: old.annotations });
+    // Contract v1beta2 wants at least one of the two, or nothing.
+    let metadata = metadata.filter(|metadata| *metadata != TemplateMetadata::default());
+    Template { metadata, spec: up(old.spec) }
+}
+
+fn template_down<A, B>(new: Template<A>, down: fn(A) -> B) -> v1alpha1::Template<B> {
+    let metadata = new.metadata.map(|new| v1alpha1::TemplateMetadata { labels: new.labels, annotations: new.annotations });
+    v1alpha1::Template { metadata, spec: down(new.spec) }
+}
+
+fn cluster_up(old: v1alpha1::MicrovmClusterSpec) -> v1alpha2::MicrovmClusterSpec {
+    let v1alpha1::MicrovmClusterSpec { control_plane_endpoint, ssh_public_keys, placement, microvm_proxy, tls_secret_ref } = old;
+    let control_plane_endpoint = control_plane_endpoint
+        .map(|old| ApiEndpoint { host: old.host, port: u16::try_from(old.port).unwrap_or_default() })
+        .filter(|endpoint| !endpoint.is_unset());
+    v1alpha2::MicrovmClusterSpec { control_plane_endpoint, ssh_public_keys, placement, microvm_proxy, tls_secret_ref }
+}
+
+fn cluster_down(new: v1alpha2::MicrovmClusterSpec) -> v1alpha1::MicrovmClusterSpec {
+    let v1alpha2::MicrovmClusterSpec { control_plane_endpoint, ssh_public_keys, placement, microvm_proxy, tls_secret_ref } = new;
+    let control_plane_endpoint = control_plane_endpoint.map(|new| v1alpha1::ApiEndpoint { host: new.host, port: new.port.into() });
+    v1alpha1::MicrovmClusterSpec { control_plane_endpoint, ssh_public_keys, placement, microvm_proxy, tls_secret_ref }
+}
 
 fn machine_up(old: v1alpha1::MicrovmMachineSpec) -> v1alpha2::MicrovmMachineSpec {
     v1alpha2::MicrovmMachineSpec { vm: old.vm, provider_id: old.provider_id.and_then(|id| id.parse().ok()) }

@@ -44,6 +44,10 @@ fn machine() -> Value {
     machine
 }
 
+fn cluster_template() -> Value {
+    serde_json::to_value(sample::cluster_template()).unwrap()
+}
+
 fn template() -> Value {
     let mut template = serde_json::to_value(sample::template()).unwrap();
     template["status"] = json!({"capacity": {"cpu": "2", "memory": "2Gi"}, "nodeInfo": {"architecture": "amd64"}});
@@ -63,6 +67,11 @@ fn a_machine_in_the_older_version() {
 #[test]
 fn a_template_in_the_older_version() {
     insta::assert_json_snapshot!(to(OLD, &template()));
+}
+
+#[test]
+fn a_template_of_clusters_in_the_older_version() {
+    insta::assert_json_snapshot!(to(OLD, &cluster_template()));
 }
 
 #[test]

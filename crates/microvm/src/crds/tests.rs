@@ -74,6 +74,7 @@ fn names_labels_and_versions() {
         names,
         [
             r#"microvmclusters.infrastructure.cluster.x-k8s.io ["mvmc"] v1alpha1 v1alpha2"#,
+            r#"microvmclustertemplates.infrastructure.cluster.x-k8s.io ["mvmct"] v1alpha1 v1alpha2"#,
             r#"microvmmachines.infrastructure.cluster.x-k8s.io ["mvmm"] v1alpha1 v1alpha2"#,
             r#"microvmmachinetemplates.infrastructure.cluster.x-k8s.io ["mvmmt"] v1alpha1 v1alpha2"#,
         ]

@@ -11,7 +11,7 @@ fn fields(violations: &[Violation]) -> Vec<&str> {
 fn the_samples_break_no_rule() {
     assert_eq!(validate_cluster(&sample::cluster()), []);
     assert_eq!(validate_machine(&sample::machine(), None), []);
-    assert_eq!(validate_template(&sample::template(), None, false), []);
+    assert_eq!(validate_machine_template(&sample::template(), None, false), []);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn what_every_host_refuses_is_refused_at_once() {
         change(&mut machine.spec.vm);
         change(&mut template.spec.contract.template.spec.vm);
         let of_machine = validate_machine(&machine, None);
-        let of_template = validate_template(&template, None, false);
+        let of_template = validate_machine_template(&template, None, false);
         let fields: Vec<_> = of_machine.iter().map(|known| known.field.strip_prefix("spec.").unwrap().to_owned()).collect();
         let of_template: Vec<_> =
             of_template.iter().map(|known| known.field.strip_prefix("spec.template.spec.").unwrap().to_owned()).collect();
@@ -105,10 +105,26 @@ fn a_template_changes_only_in_a_topology_dry_run() {
     let old = sample::template();
     let mut new = old.clone();
     new.spec.contract.template.spec.vm.vcpu = 4;
-    assert_eq!(fields(&validate_template(&new, Some(&old), false)), ["spec.template.spec"]);
-    assert_eq!(validate_template(&new, Some(&old), true), []);
-    assert_eq!(validate_template(&old, Some(&old), false), []);
+    assert_eq!(fields(&validate_machine_template(&new, Some(&old), false)), ["spec.template.spec"]);
+    assert_eq!(validate_machine_template(&new, Some(&old), true), []);
+    assert_eq!(validate_machine_template(&old, Some(&old), false), []);
     new.spec.contract.template.spec.vm.vcpu = 65;
-    assert_eq!(fields(&validate_template(&new, Some(&old), true)), ["spec.template.spec.vcpu"]);
-    assert_eq!(validate_template(&new, Some(&new), false), [], "an object from before a rule stays as it is");
+    assert_eq!(fields(&validate_machine_template(&new, Some(&old), true)), ["spec.template.spec.vcpu"]);
+    assert_eq!(validate_machine_template(&new, Some(&new), false), [], "an object from before a rule stays as it is");
+}
+
+#[test]
+fn a_template_of_clusters_has_hosts_or_leaves_them_to_its_class() {
+    let old = sample::cluster_template();
+    assert_eq!(validate_cluster_template(&old, None, false), []);
+    let mut new = old.clone();
+    let placement = &mut new.spec.contract.template.spec.placement;
+    placement.static_pool.as_mut().unwrap().hosts[0].endpoint = "no address".into();
+    assert_eq!(fields(&validate_cluster_template(&new, None, false)), ["spec.template.spec.placement.staticPool.hosts[0].endpoint"]);
+    new.spec.contract.template.spec.placement.static_pool = None;
+    assert_eq!(validate_cluster_template(&new, None, false), []);
+
+    assert_eq!(fields(&validate_cluster_template(&new, Some(&old), false)), ["spec.template.spec"]);
+    assert_eq!(validate_cluster_template(&new, Some(&old), true), []);
+    assert_eq!(validate_cluster_template(&old, Some(&old), false), []);
 }

@@ -3,7 +3,10 @@
 use anyhow::Context;
 
 /// Provider, flavor (empty for the default) and text.
-const TEMPLATES: [(&str, &str, &str); 1] = [("microvm", "", include_str!("../../../../../templates/microvm/cluster-template.yaml"))];
+const TEMPLATES: [(&str, &str, &str); 2] = [
+    ("microvm", "", include_str!("../../../../../templates/microvm/cluster-template.yaml")),
+    ("microvm", "topology", include_str!("../../../../../templates/microvm/cluster-template-topology.yaml")),
+];
 
 /// The template of a provider.
 pub fn template(provider: &str, flavor: &str) -> anyhow::Result<&'static str> {
@@ -47,6 +50,6 @@ mod tests {
         let error = template("vsphere", "").expect_err("no such provider").to_string();
         assert!(error.ends_with("there are those of microvm"), "{error}");
         let error = template("microvm", "cilium").expect_err("no such flavor").to_string();
-        assert_eq!(error, "the provider microvm has no flavor \"cilium\"; there are: the default one");
+        assert_eq!(error, "the provider microvm has no flavor \"cilium\"; there are: the default one, topology");
     }
 }

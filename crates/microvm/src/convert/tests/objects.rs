@@ -172,7 +172,7 @@ fn template_spec(metadata: BoxedStrategy<Value>, spec: BoxedStrategy<Value>) -> 
 /// Any object of `v1alpha1`.
 pub fn old() -> BoxedStrategy<Value> {
     let id = || Union::new([text(), Just(json!("x".repeat(513))).boxed()]).boxed();
-    let endpoint = object(vec![always("host", text()), always("port", number(-1..=70_000))]);
+    let endpoint = || object(vec![always("host", text()), always("port", number(-1..=70_000))]);
     let domain = object(vec![maybe("controlPlane", flag()), maybe("attributes", map())]);
     let domains = btree_map(Union::new(["[a-z/~:]{0,6}".boxed(), Just("x".repeat(257)).boxed()]), domain, 1..4).prop_map(|map| json!(map));
     let cluster = vec![always("ready", flag()), maybe("conditions", old_conditions()), maybe("failureDomains", domains)];
@@ -184,11 +184,12 @@ pub fn old() -> BoxedStrategy<Value> {
         maybe("failureMessage", text()),
         maybe("conditions", old_conditions()),
     ];
-    let metadata = object(vec![maybe("labels", map()), maybe("annotations", map())]);
+    let metadata = || object(vec![maybe("labels", map()), maybe("annotations", map())]);
     Union::new([
-        whole(OLD, "MicrovmCluster", cluster_spec(endpoint), Some(object(cluster))),
+        whole(OLD, "MicrovmCluster", cluster_spec(endpoint()), Some(object(cluster))),
+        whole(OLD, "MicrovmClusterTemplate", template_spec(metadata(), cluster_spec(endpoint())), None),
         whole(OLD, "MicrovmMachine", machine_spec(id()), Some(object(machine))),
-        whole(OLD, "MicrovmMachineTemplate", template_spec(metadata, machine_spec(id())), None),
+        whole(OLD, "MicrovmMachineTemplate", template_spec(metadata(), machine_spec(id())), None),
     ])
     .boxed()
 }
@@ -197,7 +198,7 @@ pub fn old() -> BoxedStrategy<Value> {
 pub fn new() -> BoxedStrategy<Value> {
     let host = || always("host", word());
     let port = || always("port", number(1..=65_535));
-    let endpoint = Union::new([object(vec![host()]), object(vec![port()]), object(vec![host(), port()])]).boxed();
+    let endpoint = || Union::new([object(vec![host()]), object(vec![port()]), object(vec![host(), port()])]).boxed();
     let marks = || object(vec![always("provisioned", flag())]);
     let domains = btree_map("[a-z/~:]{1,6}", (of(any::<bool>()), of(map())), 1..4).prop_map(|domains| {
         let list = domains.into_iter().map(|(name, (control_plane, attributes))| {
@@ -220,11 +221,15 @@ pub fn new() -> BoxedStrategy<Value> {
     ];
     let node = object(vec![always("architecture", one_of(&["amd64", "arm64"])), maybe("operatingSystem", text())]);
     let template = vec![maybe("capacity", Just(json!({"cpu": "2", "memory": "1Gi"}))), maybe("nodeInfo", node)];
-    let metadata = Union::new([object(vec![always("labels", map())]), object(vec![maybe("labels", map()), always("annotations", map())])]);
+    let metadata = || {
+        let labels = object(vec![always("labels", map())]);
+        Union::new([labels, object(vec![maybe("labels", map()), always("annotations", map())])]).boxed()
+    };
     Union::new([
-        whole(NEW, "MicrovmCluster", cluster_spec(endpoint), Some(object(cluster))),
+        whole(NEW, "MicrovmCluster", cluster_spec(endpoint()), Some(object(cluster))),
+        whole(NEW, "MicrovmClusterTemplate", template_spec(metadata(), cluster_spec(endpoint())), None),
         whole(NEW, "MicrovmMachine", machine_spec(word()), Some(object(machine))),
-        whole(NEW, "MicrovmMachineTemplate", template_spec(metadata.boxed(), machine_spec(word())), Some(object(template))),
+        whole(NEW, "MicrovmMachineTemplate", template_spec(metadata(), machine_spec(word())), Some(object(template))),
     ])
     .boxed()
 }
