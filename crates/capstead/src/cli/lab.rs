@@ -8,6 +8,7 @@ use capstead_lab::flintlock::Provider;
 use clap::Args;
 use clap::Subcommand;
 
+use super::Fleet;
 use super::Output;
 
 const EXAMPLES: &str = "Examples:
@@ -35,6 +36,8 @@ pub enum Lab {
     /// Simulate flintlock hosts, whose microVMs become nodes of simulated clusters, until Ctrl-C
     #[command(after_help = EXAMPLES)]
     Flintlock(Flintlock),
+    /// Measure a fleet of simulated clusters: make it on a plane of its own, watch it, report, and take it down
+    Fleet(Box<Fleet>),
 }
 
 /// `capstead lab flintlock`.
@@ -81,7 +84,7 @@ pub struct Flintlock {
     pub output: Output,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}; 300ms, 3s or 1m is expected"))?;
     Duration::try_from(parsed).map_err(|_| "it cannot be negative".to_owned())
 }

@@ -16,7 +16,6 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use crate::cli::Flintlock;
-use crate::cli::Lab;
 use crate::output;
 
 #[derive(Serialize)]
@@ -33,8 +32,7 @@ struct Host {
 }
 
 /// Runs a simulator until it is told to end.
-pub async fn run(lab: Lab) -> anyhow::Result<()> {
-    let Lab::Flintlock(args) = lab;
+pub async fn run(args: Flintlock) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let _simulator = flintlock(args)?;
