@@ -48,7 +48,8 @@ fn print(report: &Value) {
         row(&format!("{name}: peak memory, MB"), number(&process["peakMemoryBytes"]) / 1e6, 1);
         row(&format!("{name}: CPU, s"), number(&process["cpuSeconds"]), 2);
     }
-    let of_others = |field: &str| processes().filter(|process| process["ours"] == false).map(|process| number(&process[field])).sum::<f64>();
+    let of_others =
+        |field: &str| processes().filter(|process| process["ours"] == false).map(|process| number(&process[field])).sum::<f64>();
     row("the plane's other processes: peak memory, MB", of_others("peakMemoryBytes") / 1e6, 0);
     row("the plane's other processes: CPU, s", of_others("cpuSeconds"), 1);
     let each = &report["perCluster"];

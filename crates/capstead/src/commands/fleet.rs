@@ -101,7 +101,10 @@ fn tell(args: &Fleet, report: &Report) -> anyhow::Result<bool> {
 fn kept(name: &str) -> String {
     let rows = [
         (format!("capstead kubectl --name {name} get clusters,machines -n {}", world::NAMESPACE), "what there is"),
-        (format!("capstead clusterctl --name {name} describe cluster {} -n {}", world::name(1), world::NAMESPACE), "one cluster, with all conditions"),
+        (
+            format!("capstead clusterctl --name {name} describe cluster {} -n {}", world::name(1), world::NAMESPACE),
+            "one cluster, with all conditions",
+        ),
         (format!("capstead logs simulated-hosts --name {name} --tail 20"), "what the simulated machines say"),
         (format!("capstead down --name {name} --purge"), "take it down"),
     ];

@@ -91,19 +91,10 @@ fn conditions(ready: bool, now: Timestamp) -> Value {
     kinds.iter().map(|(kind, fits)| json!({"type": kind, "status": status(*fits), "lastTransitionTime": time(now)})).collect()
 }
 
-/// Whether a pod says Ready.
-pub fn is_ready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
-
 /// Makes the running pods of a node Ready, or not: the kubelet when it has started, the node controller when it is not heard.
 pub fn set_ready(store: &mut Store, node: &str, ready: bool, now: Timestamp) {
-    for pod in on(store, node) {
+    for pod in on(store, node).into_iter().filter(|pod| pod.phase() == "Running" && pod.ready() != ready) {
         let _ = store.modify("pods", pod.namespace(), pod.name(), now, |pod| {
-            if pod["status"]["phase"] != "Running" || is_ready(pod) == ready {
-                return;
-            }
             for condition in pod["status"]["conditions"].as_array_mut().into_iter().flatten() {
                 // The node controller knows nothing of containers.
                 if condition["type"] == "Ready" || (ready && condition["type"] == "ContainersReady") {
@@ -120,7 +111,7 @@ pub fn set_ready(store: &mut Store, node: &str, ready: bool, now: Timestamp) {
 
 /// The pods on a node.
 pub fn on(store: &Store, node: &str) -> Vec<std::sync::Arc<Object>> {
-    store.list("pods", None).filter(|pod| pod.value()["spec"]["nodeName"] == node).cloned().collect()
+    store.list("pods", None).filter(|pod| pod.node() == node).cloned().collect()
 }
 
 /// A short hash of a value, for names and labels.

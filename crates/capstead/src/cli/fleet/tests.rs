@@ -28,7 +28,10 @@ fn what_is_no_churn_is_refused_with_why() {
 
 #[test]
 fn members_are_odd() {
-    assert_eq!(["0", "1", "2", "3", "5", "7", "9", "x"].map(|text| members(text).ok()), [None, Some(1), None, Some(3), Some(5), Some(7), None, None]);
+    assert_eq!(
+        ["0", "1", "2", "3", "5", "7", "9", "x"].map(|text| members(text).ok()),
+        [None, Some(1), None, Some(3), Some(5), Some(7), None, None]
+    );
 }
 
 #[test]

@@ -106,7 +106,8 @@ fn plots(report: &Report) -> Vec<Plot> {
     let count = |name: &str, of: fn(&Tally) -> usize| line(name, &|sample| of(&sample.tally) as f64);
     let memory = |name: &str| line(name, &|sample| sample.memory_bytes.get(name).map_or(0.0, |bytes| *bytes as f64 / 1e6));
     let others = report.used.processes.iter().filter(|process| !process.ours).map(|process| memory(&process.name)).collect();
-    let latency = |title, stages: &[Stage]| Plot { title, x: "seconds since each was made", y: "percent", lines: stages.iter().map(share).collect() };
+    let latency =
+        |title, stages: &[Stage]| Plot { title, x: "seconds since each was made", y: "percent", lines: stages.iter().map(share).collect() };
     vec![
         Plot {
             title: "Machines over time",

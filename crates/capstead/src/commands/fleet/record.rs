@@ -262,7 +262,11 @@ fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
 
 fn why(condition: &Value) -> Why {
     let text = |field: &str| condition[field].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    if condition.is_null() { Why { reason: "NotReported".into(), message: String::new() } } else { Why { reason: text("reason"), message: text("message") } }
+    if condition.is_null() {
+        Why { reason: "NotReported".into(), message: String::new() }
+    } else {
+        Why { reason: text("reason"), message: text("message") }
+    }
 }
 
 #[cfg(test)]

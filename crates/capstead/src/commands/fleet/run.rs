@@ -233,7 +233,9 @@ impl Run<'_> {
                 }
                 Action::Delete { draw } => {
                     let workers = self.record.workers();
-                    let Some(machine) = usize::try_from(draw).ok().and_then(|draw| workers.get(draw.checked_rem(workers.len())?)) else { continue };
+                    let Some(machine) = usize::try_from(draw).ok().and_then(|draw| workers.get(draw.checked_rem(workers.len())?)) else {
+                        continue;
+                    };
                     world::delete(&self.client, machine).await?;
                     churned.deleted += 1;
                 }

@@ -44,7 +44,13 @@ pub fn lines(asked: &Asked, record: &Record, sample: &Sample, doing: &str, now: 
         ),
         line("our processes", true, ours(sample)),
     ];
-    lines.extend(record.stuck(now).iter().take(NAMED).map(|stuck| Line { note: stuck.why.message.clone(), ..line(&stuck.cluster, false, waits(stuck)) }));
+    lines.extend(
+        record
+            .stuck(now)
+            .iter()
+            .take(NAMED)
+            .map(|stuck| Line { note: stuck.why.message.clone(), ..line(&stuck.cluster, false, waits(stuck)) }),
+    );
     lines
 }
 

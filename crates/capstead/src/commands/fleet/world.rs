@@ -90,7 +90,8 @@ async fn create_at(api: &Api<DynamicObject>, object: &Value, deadline: Instant) 
             Err(_) => anyhow::anyhow!("no answer within {ANSWER:?}"),
         };
         // A webhook of a busy manager may be late; what is wrong with the object stays wrong until then.
-        let refused = error.downcast_ref().is_some_and(|error| matches!(error, kube::Error::Api(status) if (400..429).contains(&status.code)));
+        let refused =
+            error.downcast_ref().is_some_and(|error| matches!(error, kube::Error::Api(status) if (400..429).contains(&status.code)));
         if refused || Instant::now() > deadline {
             return Err(error).with_context(|| format!("the plane does not take {} {}", object["kind"], object["metadata"]["name"]));
         }

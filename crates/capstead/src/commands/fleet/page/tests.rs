@@ -10,7 +10,10 @@ fn the_page_needs_nothing_else_and_breaks_at_no_text() {
     }
     assert_eq!(page.matches("<figure>").count(), 8);
     for tag in ["table", "figure", "svg", "p", "h2", "tr", "ul", "li"] {
-        let (open, close) = (page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count(), page.matches(&format!("</{tag}>")).count());
+        let (open, close) = (
+            page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count(),
+            page.matches(&format!("</{tag}>")).count(),
+        );
         assert_eq!(open, close, "{tag}");
     }
 }

@@ -3,8 +3,10 @@ use serde_json::json;
 use super::*;
 
 fn cluster(available: Option<&str>, message: &str) -> Value {
-    let conditions: Vec<Value> =
-        available.iter().map(|status| json!({"type": "Available", "status": status, "reason": "NotAvailable", "message": message})).collect();
+    let conditions: Vec<Value> = available
+        .iter()
+        .map(|status| json!({"type": "Available", "status": status, "reason": "NotAvailable", "message": message}))
+        .collect();
     json!({"metadata": {"name": "a"}, "status": {"initialization": {"infrastructureProvisioned": true}, "conditions": conditions}})
 }
 
@@ -17,7 +19,10 @@ fn machine(name: &str, conditions: &[&str]) -> Value {
 fn a_cluster_waits_until_it_is_available_and_again_after() {
     let mut record = Record::default();
     record.saw(Kind::Cluster, &cluster(None, ""), 1.0);
-    assert_eq!(record.stuck(5.0), [Stuck { cluster: "a".into(), seconds: 4.0, why: Why { reason: "NotReported".into(), message: String::new() } }]);
+    assert_eq!(
+        record.stuck(5.0),
+        [Stuck { cluster: "a".into(), seconds: 4.0, why: Why { reason: "NotReported".into(), message: String::new() } }]
+    );
     record.saw(Kind::Cluster, &cluster(Some("False"), "* Workers:\n  * none"), 2.0);
     assert_eq!(record.stuck(5.0)[0].why, Why { reason: "NotAvailable".into(), message: "* Workers: * none".into() });
     assert_eq!(record.stuck(5.0)[0].seconds, 4.0, "it waits since it was made");
@@ -61,7 +66,10 @@ fn a_machine_goes_through_its_stages() {
     record.saw(Kind::Machine, &with_node, 4.0);
     record.saw(Kind::Machine, &machine("m", &["Ready", "Available"]), 5.0);
     let seen = &record.machines["m"];
-    assert_eq!((seen.created, seen.provisioned, seen.node, seen.ready, seen.available), (Some(2.0), Some(1.0), Some(4.0), Some(4.0), Some(5.0)));
+    assert_eq!(
+        (seen.created, seen.provisioned, seen.node, seen.ready, seen.available),
+        (Some(2.0), Some(1.0), Some(4.0), Some(4.0), Some(5.0))
+    );
     assert_eq!(record.changes, [(Kind::Machine, 3), (Kind::MicrovmMachine, 3)].into());
     record.saw(Kind::Machine, &machine("m", &[]), 6.0);
     assert!(!record.machines["m"].is_available && record.machines["m"].available == Some(5.0));

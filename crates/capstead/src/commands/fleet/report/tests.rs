@@ -4,10 +4,20 @@ use super::*;
 
 /// A report of two clusters, one of which is not available.
 pub fn report() -> Report {
-    let process = |name: &str, ours, peak: u64, cpu_seconds| Process { name: name.into(), ours, memory_bytes: peak / 2, peak_memory_bytes: peak, cpu_seconds };
+    let process = |name: &str, ours, peak: u64, cpu_seconds| Process {
+        name: name.into(),
+        ours,
+        memory_bytes: peak / 2,
+        peak_memory_bytes: peak,
+        cpu_seconds,
+    };
     let count = |method: &str, count| (method.to_owned(), count);
     let used = Counters {
-        processes: vec![process("capstead-microvm", true, 30_000_000, 0.5), process("simulated-hosts", true, 10_000_000, 0.25), process("etcd", false, 1, 4.0)],
+        processes: vec![
+            process("capstead-microvm", true, 30_000_000, 0.5),
+            process("simulated-hosts", true, 10_000_000, 0.25),
+            process("etcd", false, 1, 4.0),
+        ],
         requests: [count("GET", 5), count("PATCH", 4), count("POST", 1)].into(),
         host_calls: [count("CreateMicroVM", 3)].into(),
     };
@@ -15,11 +25,24 @@ pub fn report() -> Report {
     Report {
         version: "v0",
         began: "2026-01-01T00:00:00Z".into(),
-        asked: Asked { clusters: 2, control_plane: 1, workers: 3, hosts: 4, concurrency: 10, boot_seconds: 2.0, kubeadm_seconds: 2.0, seed: 0 },
+        asked: Asked {
+            clusters: 2,
+            control_plane: 1,
+            workers: 3,
+            hosts: 4,
+            concurrency: 10,
+            boot_seconds: 2.0,
+            kubeadm_seconds: 2.0,
+            seed: 0,
+        },
         available: false,
         seconds: None,
         tally: Tally { clusters: 2, clusters_available: 1, ..Tally::default() },
-        stuck: vec![Stuck { cluster: "fleet-002".into(), seconds: 9.0, why: Why { reason: "NotAvailable".into(), message: "<none>".into() } }],
+        stuck: vec![Stuck {
+            cluster: "fleet-002".into(),
+            seconds: 9.0,
+            why: Why { reason: "NotAvailable".into(), message: "<none>".into() },
+        }],
         clusters: vec![stage("available")],
         machines: vec![stage("node"), Stage { count: 0, seconds: vec![], ..stage("available") }],
         per_cluster: PerCluster::of(&used, 20_000_000, 2),
@@ -46,7 +69,14 @@ fn costs_are_shared_among_clusters() {
 #[test]
 fn the_tables_say_who_is_stuck_and_why() {
     let text = report().tables();
-    for part in ["2 clusters of 1 control plane machines and 3 workers: 1 available", "fleet-002", "NotAvailable", "<none>", "0.375 s of CPU", "20 MB"] {
+    for part in [
+        "2 clusters of 1 control plane machines and 3 workers: 1 available",
+        "fleet-002",
+        "NotAvailable",
+        "<none>",
+        "0.375 s of CPU",
+        "20 MB",
+    ] {
         assert!(text.contains(part), "{part}:\n{text}");
     }
 }

@@ -26,7 +26,13 @@ fn proc_is_read() {
 
 #[test]
 fn a_difference_counts_what_came_since() {
-    let process = |name: &str, ours, memory, cpu_seconds| Process { name: name.into(), ours, memory_bytes: memory, peak_memory_bytes: memory, cpu_seconds };
+    let process = |name: &str, ours, memory, cpu_seconds| Process {
+        name: name.into(),
+        ours,
+        memory_bytes: memory,
+        peak_memory_bytes: memory,
+        cpu_seconds,
+    };
     let count = |get, patch| BTreeMap::from([("GET".to_owned(), get), ("PATCH".to_owned(), patch)]);
     let before = Counters { processes: vec![process("etcd", false, 1, 2.0)], requests: count(1, 2), host_calls: BTreeMap::new() };
     let after = Counters {
