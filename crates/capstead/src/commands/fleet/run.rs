@@ -276,6 +276,9 @@ impl Run<'_> {
         self.until(start + long, |_| false).await?;
         let used = self.sample().await.since(&before);
         let seconds = start.elapsed().as_secs_f64();
+        // A process that is not the one it was has counted nothing, which is no proof.
+        let counted = used.processes.iter().all(|process| process.memory_bytes > 0) && !used.requests.is_empty();
+        anyhow::ensure!(counted, "a process of the plane has ended, or does not tell what it counts");
         let change = |kind: Kind| {
             let of = |changes: &std::collections::BTreeMap<Kind, u64>| changes.get(&kind).copied().unwrap_or_default();
             (kind.names().1, of(&self.record.changes) - of(&changes))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use capstead_plane::Status;
 use http::Request;
@@ -10,6 +11,9 @@ use serde::Serialize;
 
 use crate::commands::simulated::HOSTS;
 use crate::commands::simulated::PROVIDER;
+
+/// For metrics that do not come.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// What one process has used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -110,7 +114,8 @@ impl Meter {
 
 async fn metrics(client: &Client) -> String {
     let Ok(request) = Request::get("/metrics").body(Vec::new()) else { return String::new() };
-    client.request_text(request).await.unwrap_or_default()
+    let answer = tokio::time::timeout(ANSWER, client.request_text(request)).await;
+    answer.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// Sums a metric in the text form of Prometheus by its label `method`.

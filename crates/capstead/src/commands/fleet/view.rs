@@ -16,6 +16,8 @@ use crate::output;
 const WINDOW: f64 = 30.0;
 /// Clusters that are named.
 const NAMED: usize = 5;
+/// Letters of a message in the line.
+const LETTERS: usize = 120;
 
 /// The block.
 pub fn lines(asked: &Asked, record: &Record, sample: &Sample, doing: &str, now: f64) -> Vec<Line> {
@@ -58,13 +60,20 @@ pub fn lines(asked: &Asked, record: &Record, sample: &Sample, doing: &str, now: 
 pub fn line(asked: &Asked, record: &Record, doing: &str, now: f64) -> String {
     let Tally { clusters_available, available, .. } = record.tally();
     let longest = record.stuck(now).into_iter().next();
-    let longest = longest.map(|stuck| format!("; longest {} {}: {}", stuck.cluster, waits(&stuck), stuck.why.message));
+    let longest = longest.map(|stuck| format!("; longest {} {}: {}", stuck.cluster, waits(&stuck), short(&stuck.why.message)));
     format!(
         "{now:.0} s: {doing}; available are {clusters_available} of {} clusters and {available} of {} machines{}",
         asked.clusters,
         asked.machines(),
         longest.unwrap_or_default()
     )
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(LETTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn waits(stuck: &Stuck) -> String {

@@ -31,3 +31,9 @@ fn the_block_has_a_line_for_each_that_waits() {
     assert_eq!(lines[1].state, "1 of 2 available, 6 a minute; after p50 0.0 s, p90 0.0 s, p99 0.0 s");
     assert_eq!((lines[4].state.as_str(), lines[4].note.as_str()), ("for 9 s NotAvailable", "no workers"));
 }
+
+#[test]
+fn long_messages_are_cut_between_letters() {
+    assert_eq!(short("é"), "é");
+    assert_eq!(short(&"é".repeat(200)), "é".repeat(120) + "…");
+}
