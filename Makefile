@@ -40,7 +40,7 @@ test: setup lint alone fetch generated ## Run every check and test
 	  tools/count.sh cargo test --locked --workspace --no-fail-fast
 
 .PHONY: soak
-soak: fetch ## Kill a plane's processes and the provider at random, leave a fleet alone: nothing may be lost, made twice or written (30 minutes)
+soak: fetch ## Kill a plane's processes and the provider at random, leave fleets alone: nothing may be lost, made twice or written (75 minutes)
 	@tools/count.sh tests/soak/run.sh
 
 .PHONY: capi-1-13
@@ -53,10 +53,11 @@ fuzz: setup $(TOOLS)/bin/cargo-fuzz ## Fuzz every parser of outside text, SECOND
 	@tools/fuzz.sh $(abspath $(TOOLS))/bin/cargo-fuzz "$${SECONDS_EACH:-60}"
 
 .PHONY: bench
-bench: fetch ## Time `capstead up`, beside it any PEER='command' that starts the same parts, and what 100 and 1,000 machines cost
+bench: fetch ## Time `capstead up`, beside it any PEER='command' that starts the same parts, and what 1,000 machines and 200 clusters cost
 	@PEER="$${PEER:-}" cargo bench --locked --profile dev --workspace --bench up
 	@cargo build --locked --workspace --release --bin capstead
 	@CAPSTEAD="$${CAPSTEAD:-$$PWD/target/release/capstead}" cargo bench --locked --profile dev --workspace --bench machines
+	@CAPSTEAD="$${CAPSTEAD:-$$PWD/target/release/capstead}" cargo bench --locked --profile dev --workspace --bench clusters
 
 .PHONY: lint
 lint: setup $(TOOLS)/bin/cargo-deny ## Format, clippy, rustdoc, layers, licences and sources

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod demo;
+mod fleet;
 mod generate;
 mod lab;
 
@@ -14,6 +15,7 @@ use clap::Subcommand;
 use clap::ValueEnum;
 
 pub use demo::Demo;
+pub use fleet::{Churn, Fleet};
 pub use generate::{Generate, GenerateCluster};
 pub use lab::{AnyKind, FaultAdd, FaultCommand, FaultLs, FaultRm, Flintlock, Lab, Simulator};
 

@@ -1,10 +1,13 @@
 //! One function for each command.
 
 mod demo;
+mod fleet;
 mod generate;
 mod inspect;
 mod lab;
+mod live;
 mod manager;
+mod simulated;
 mod template;
 mod tools;
 mod up;
@@ -18,6 +21,7 @@ use tokio::runtime::Runtime;
 
 use crate::cli::Cli;
 use crate::cli::Command;
+use crate::cli::Lab;
 use crate::cli::Which;
 use crate::config::Config;
 
@@ -41,7 +45,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => done(generate::run(args)),
         Command::Demo(args) => done(runtime()?.block_on(demo::run(&config, args))),
         Command::Template(args) => done(template::run(args)),
-        Command::Lab(lab) => done(runtime()?.block_on(lab::run(&config, lab))),
+        Command::Lab(Lab::Flintlock(args)) => done(runtime()?.block_on(lab::run(args))),
+        Command::Lab(Lab::Fault(command)) => done(runtime()?.block_on(lab::fault::run(&config, command))),
+        Command::Lab(Lab::Fleet(args)) => runtime()?.block_on(fleet::run(&config, *args)),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut for_people(), "capstead", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

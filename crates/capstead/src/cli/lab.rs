@@ -9,6 +9,7 @@ use capstead_lab::flintlock::Provider;
 use clap::Args;
 use clap::Subcommand;
 
+use super::Fleet;
 use super::Output;
 
 mod fault;
@@ -43,6 +44,8 @@ pub enum Lab {
     /// Let things go wrong in a running simulation, and end it
     #[command(subcommand)]
     Fault(FaultCommand),
+    /// Measure a fleet of simulated clusters: make it on a plane of its own, watch it, report, and take it down
+    Fleet(Box<Fleet>),
 }
 
 /// `capstead lab flintlock`.
@@ -92,7 +95,7 @@ pub struct Flintlock {
     pub output: Output,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}; 300ms, 3s or 1m is expected"))?;
     Duration::try_from(parsed).map_err(|_| "it cannot be negative".to_owned())
 }

@@ -1,42 +1,30 @@
 //! `demo`: a management plane, the microVM provider and hosts, and a cluster that comes up on them.
 
-mod live;
 mod look;
 mod tree;
 
-use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Context;
-use capstead_plane::Choices;
 use capstead_plane::Layout;
-use capstead_plane::Plane;
-use capstead_plane::Status;
-use capstead_plane::layout::private_dir;
-use capstead_plane::layout::write_private;
-use capstead_plane::pki::Pki;
-use capstead_plane::status::State;
-use capstead_plane::supervisor::administrator_client;
-use serde_json::json;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
-use self::live::Line;
-use self::live::Live;
 use self::look::Look;
 use self::look::World;
 use super::generate;
-use super::up;
+use super::live::Line;
+use super::live::Live;
+use super::simulated::HOSTS;
+use super::simulated::Hosts;
+use super::simulated::PROVIDER;
+use super::simulated::Place;
+use super::simulated::Simulated;
 use crate::cli::Demo;
-use crate::cli::GenerateCluster;
-use crate::cli::Output;
 use crate::config::Config;
 use crate::output;
-use crate::progress::Bars;
 
-/// The component that runs the simulated hosts.
-pub const HOSTS: &str = "simulated-hosts";
 /// The name of the Cluster.
 const CLUSTER: &str = "demo";
 /// How often it is looked.
@@ -72,29 +60,18 @@ async fn show(config: &Config, args: Demo, live: &mut Live) -> anyhow::Result<()
     let cache = config.cache_dir(args.cache_dir.as_ref())?;
     let patience = Duration::from_secs(args.timeout);
     let began = Instant::now();
-    let choices = Choices {
-        capi_version: config.capi_version(&args.binaries),
-        // Nothing of a demo is worth a wait for the disk.
-        ephemeral: Some(true),
-        source: config.source(&args.binaries),
-        bin_dir: config.bin_dir(&args.binaries)?,
-        registry_mirrors: config.registry_mirrors(&args.binaries),
-        without: None,
-        providers: Some(vec!["microvm".into()]),
-        components: Some(vec![hosts_file(&layout, args.hosts)?]),
-    };
-    eprintln!("Bringing the plane {:?} up; the first time its binaries are fetched or built, which takes some minutes.", args.name);
-    let (plane, status) = up::start(&layout, &cache, choices, patience, &Bars::new(), |status| live.show(&component_lines(status))).await?;
-    live.clear();
+    let place = Place { layout, cache, binaries: &args.binaries, patience };
+    let simulated = Simulated::up(config, &place, Hosts { count: args.hosts, words: vec!["--boot-delay=2s".into()] }, live).await?;
     eprintln!("The plane is ready after {} s.", began.elapsed().as_secs());
 
-    let addresses = addresses(&plane, args.hosts)?;
-    let world = world(&layout, &plane)?;
-    settle(&world, live, &addresses, patience).await?;
-    let objects = generate::objects(&cluster(&plane, &addresses, args.workers, &status)?)?;
+    let addresses = &simulated.addresses;
+    let world = World { plane: simulated.api.clone(), lab: simulated.lab.clone(), cluster: CLUSTER.into() };
+    settle(&world, live, addresses, patience).await?;
+    let endpoint = simulated.endpoint(1).context("the simulated hosts have no ports")?;
+    let objects = generate::objects(&simulated.cluster(CLUSTER, "default", &endpoint, 1, args.workers))?;
     capstead_plane::api::apply(&world.plane, &objects).await.context("the plane does not take the cluster's objects")?;
     eprintln!("Applied {} objects: a cluster of one control plane machine, workers asked for: {}.", objects.len(), args.workers);
-    let look = stands(&world, live, &addresses, patience).await.map_err(|error| {
+    let look = stands(&world, live, addresses, patience).await.map_err(|error| {
         anyhow::anyhow!(
             "{error}\n\nTo see why:\n  capstead logs {PROVIDER} --name {name} --tail 20\n  capstead status --name {name}\n  \
              capstead kubectl --name {name} describe machines",
@@ -106,83 +83,9 @@ async fn show(config: &Config, args: Demo, live: &mut Live) -> anyhow::Result<()
         "\nThe cluster is available after {} s.\n\n{}\n\n{}\n\n{}",
         began.elapsed().as_secs(),
         tree::table(&tree::rows(&look), jiff::Timestamp::now()),
-        tree::microvms(&look, &addresses),
-        what_next(&plane)
+        tree::microvms(&look, addresses),
+        what_next(&simulated)
     ))
-}
-
-/// The component of Capstead's own microVM provider.
-const PROVIDER: &str = "capstead-microvm";
-
-/// Writes the component that runs the hosts. Its name has their number, so that another number counts as another choice.
-fn hosts_file(layout: &Layout, hosts: u16) -> anyhow::Result<PathBuf> {
-    let names: Vec<String> = (1..=hosts).map(|n| format!("host-{n}")).collect();
-    let ports: serde_json::Map<_, _> = names.iter().map(String::as_str).chain(["control"]).map(|name| (name.into(), json!({}))).collect();
-    let mut args = vec!["lab".to_owned(), "flintlock".into(), "--boot-delay=2s".into(), "--state=${DATA}".into()];
-    args.push("--metrics-address=127.0.0.1:${PORT_CONTROL}".into());
-    args.extend((1..=hosts).map(|n| format!("--listen=127.0.0.1:${{PORT_HOST_{n}}}")));
-    let component = json!({
-        "name": HOSTS,
-        "title": "Simulated flintlock hosts",
-        "binary": {"name": "capstead", "version": concat!("v", env!("CARGO_PKG_VERSION")), "itself": true},
-        "ports": ports,
-        "args": args,
-        "ready": {"url": "http://127.0.0.1:${PORT_CONTROL}/metrics"},
-    });
-    let file = layout.dir().join(format!("{HOSTS}-{hosts}.yaml"));
-    private_dir(layout.dir())?;
-    write_private(&file, yaml_serde::to_string(&component).context("cannot write the hosts' component")?.as_bytes())?;
-    Ok(file)
-}
-
-fn port(plane: &Plane, name: &str) -> anyhow::Result<u16> {
-    plane.port(HOSTS, name).with_context(|| format!("the plane {:?} has no port {name} of {HOSTS}", plane.name))
-}
-
-fn addresses(plane: &Plane, hosts: u16) -> anyhow::Result<Vec<String>> {
-    (1..=hosts).map(|n| Ok(format!("127.0.0.1:{}", port(plane, &format!("host-{n}"))?))).collect()
-}
-
-fn world(layout: &Layout, plane: &Plane) -> anyhow::Result<World> {
-    let lab = format!("http://127.0.0.1:{}", port(plane, "control")?).parse()?;
-    Ok(World {
-        plane: administrator_client(layout, plane, &Pki::open(layout.pki())?)?,
-        lab: kube::Client::try_from(kube::Config::new(lab)).context("cannot make a client for the simulated hosts")?,
-        cluster: CLUSTER.into(),
-    })
-}
-
-/// The cluster of the demo. Its Kubernetes is the plane's own version, on an address of this machine that no other demo has.
-fn cluster(plane: &Plane, addresses: &[String], workers: u32, status: &Status) -> anyhow::Result<GenerateCluster> {
-    let hosts: Vec<_> = addresses.iter().map(|address| json!({"endpoint": address, "controlplaneAllowed": true})).collect();
-    let version = status.components.iter().find(|component| component.name == "kube-apiserver").map(|found| found.version.clone());
-    let [high, low] = port(plane, "control")?.to_be_bytes();
-    Ok(GenerateCluster {
-        name: Some(CLUSTER.into()),
-        provider: Some("microvm".into()),
-        flavor: None,
-        from: None,
-        set: vec![format!("CONTROL_PLANE_VIP=127.{high}.{low}.1"), format!("MVM_HOSTS={}", serde_json::Value::from(hosts))],
-        kubernetes_version: version,
-        control_plane_machine_count: Some(1),
-        worker_machine_count: Some(workers),
-        target_namespace: "default".into(),
-        config: None,
-        list_variables: false,
-        output: Output::Table,
-    })
-}
-
-fn component_lines(status: &Status) -> Vec<Line> {
-    let line = |component: &capstead_plane::status::ComponentStatus| Line {
-        what: component.name.clone(),
-        branch: String::new(),
-        done: component.ready,
-        state: component.state.to_string(),
-        note: component.message.lines().next().unwrap_or_default().into(),
-    };
-    // What does nothing yet is not worth a line.
-    status.components.iter().filter(|component| component.state != State::Stopped).map(line).collect()
 }
 
 fn lines(look: &Look, addresses: &[String]) -> Vec<Line> {
@@ -263,9 +166,9 @@ async fn wait(
     }
 }
 
-fn what_next(plane: &Plane) -> String {
-    let name = &plane.name;
-    let control = plane.port(HOSTS, "control").unwrap_or_default();
+fn what_next(simulated: &Simulated) -> String {
+    let name = &simulated.plane.name;
+    let control = simulated.plane.port(HOSTS, "control").unwrap_or_default();
     let rows = [
         (format!("capstead kubectl --name {name} get clusters,machines,microvmmachines -o wide"), "what Cluster API and the provider made"),
         (format!("capstead clusterctl --name {name} describe cluster {CLUSTER}"), "the same by clusterctl, with all conditions"),

@@ -1,6 +1,6 @@
 //! Simulators: `lab`.
 
-mod fault;
+pub mod fault;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,8 +18,6 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use crate::cli::Flintlock;
-use crate::cli::Lab;
-use crate::config::Config;
 use crate::output;
 
 #[derive(Serialize)]
@@ -35,16 +33,8 @@ struct Host {
     address: SocketAddr,
 }
 
-/// Does what is asked.
-pub async fn run(config: &Config, lab: Lab) -> anyhow::Result<()> {
-    match lab {
-        Lab::Flintlock(args) => simulate(args).await,
-        Lab::Fault(command) => fault::run(config, command).await,
-    }
-}
-
 /// Runs a simulator until it is told to end.
-async fn simulate(args: Flintlock) -> anyhow::Result<()> {
+pub async fn run(args: Flintlock) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let _simulator = flintlock(args)?;

@@ -1,5 +1,5 @@
 //! As much of kube-controller-manager, kube-scheduler and the kubelets as machines' lives depend on. Level-triggered: every pass looks at what there is,
-//! and does what is missing; a pass that finds nothing missing writes nothing.
+//! and does what is missing; a pass that finds nothing missing writes nothing. Parsing objects is what a pass costs: it does so only with those that it must.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -50,10 +50,9 @@ pub fn evict(store: &mut Store, node: &str, now: Timestamp) {
 
 /// Ends pods whose Node is gone, and its lease.
 fn collect(store: &mut Store, nodes: &BTreeMap<String, Value>, now: Timestamp) {
-    for pod in store.list("pods", None).cloned().collect::<Vec<_>>() {
-        if pod.value()["spec"]["nodeName"].as_str().is_some_and(|node| !nodes.contains_key(node)) {
-            delete(store, &pod, 0, now);
-        }
+    let orphans = store.list("pods", None).filter(|pod| !pod.node().is_empty() && !nodes.contains_key(pod.node()));
+    for pod in orphans.cloned().collect::<Vec<_>>() {
+        delete(store, &pod, 0, now);
     }
     let leases = store.list("leases.coordination.k8s.io", Some("kube-node-lease")).map(|lease| lease.name().to_owned());
     for name in leases.filter(|name| !nodes.contains_key(name)).collect::<Vec<_>>() {
@@ -63,16 +62,13 @@ fn collect(store: &mut Store, nodes: &BTreeMap<String, Value>, now: Timestamp) {
 
 /// Gives every pod without a Node the one with the fewest pods of those that take it.
 fn schedule(store: &mut Store, nodes: &BTreeMap<String, Value>, now: Timestamp) {
-    let waiting: Vec<Arc<Object>> =
-        store.list("pods", None).filter(|pod| !pod.terminating() && pod.value()["spec"]["nodeName"].as_str().is_none()).cloned().collect();
+    let waiting: Vec<Arc<Object>> = store.list("pods", None).filter(|pod| !pod.terminating() && pod.node().is_empty()).cloned().collect();
     if waiting.is_empty() {
         return;
     }
     let mut load: BTreeMap<String, usize> = BTreeMap::new();
-    for pod in store.list("pods", None) {
-        if let Some(node) = pod.value()["spec"]["nodeName"].as_str() {
-            *load.entry(node.to_owned()).or_default() += 1;
-        }
+    for pod in store.list("pods", None).filter(|pod| !pod.node().is_empty()) {
+        *load.entry(pod.node().to_owned()).or_default() += 1;
     }
     for pod in waiting {
         let spec = &pod.value()["spec"];
@@ -102,18 +98,17 @@ fn schedule(store: &mut Store, nodes: &BTreeMap<String, Value>, now: Timestamp) 
 /// Starts the pods of every machine that is up, and ends those that terminate.
 fn kubelets(store: &mut Store, nodes: &BTreeMap<String, Value>, up: &BTreeMap<&str, IpAddr>, now: Timestamp) {
     for pod in store.list("pods", None).cloned().collect::<Vec<_>>() {
-        let value = pod.value();
-        let Some(node) = value["spec"]["nodeName"].as_str() else {
+        if pod.node().is_empty() {
             if pod.terminating() {
                 delete(store, &pod, 0, now);
             }
             continue;
-        };
-        let (Some(address), Some(object)) = (up.get(node), nodes.get(node)) else { continue };
+        }
+        let (Some(address), Some(object)) = (up.get(pod.node()), nodes.get(pod.node())) else { continue };
         if pod.terminating() {
             delete(store, &pod, 0, now);
-        } else if value["status"]["phase"] != "Running" && value["status"]["phase"] != "Succeeded" {
-            let status = pods::status(&value, *address, nodes::is_ready(object), now);
+        } else if pod.phase() != "Running" && pod.phase() != "Succeeded" {
+            let status = pods::status(&pod.value(), *address, nodes::is_ready(object), now);
             let _ = store.modify("pods", pod.namespace(), pod.name(), now, |pod| pod["status"] = status);
         }
     }
@@ -167,7 +162,7 @@ fn tolerated(spec: &Value, node: &Value, effects: &[&str]) -> bool {
 
 /// How many are Ready.
 fn ready_count(pods: &[Arc<Object>]) -> usize {
-    pods.iter().filter(|pod| pods::is_ready(&pod.value())).count()
+    pods.iter().filter(|pod| pod.ready()).count()
 }
 
 /// Writes a status if it differs.

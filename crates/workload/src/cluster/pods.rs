@@ -91,45 +91,43 @@ fn conditions(ready: bool, now: Timestamp) -> Value {
     kinds.iter().map(|(kind, fits)| json!({"type": kind, "status": status(*fits), "lastTransitionTime": time(now)})).collect()
 }
 
-/// Whether a pod says Ready.
-pub fn is_ready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
-
 /// Makes the running pods of a node Ready, or not: the kubelet when it has started, the node controller when it is not heard.
 pub fn set_ready(store: &mut Store, node: &str, ready: bool, now: Timestamp) {
     for pod in on(store, node) {
         // The node controller knows nothing of containers.
-        let _ = store.modify("pods", pod.namespace(), pod.name(), now, |pod| mark(pod, ready, ready, now));
+        mark(store, &pod, ready, ready, now);
     }
 }
 
 /// The kubelet's probes of what depends on the node's member of etcd: etcd itself, and the API server.
 pub fn probe(store: &mut Store, node: &str, healthy: bool, now: Timestamp) {
     for component in ["etcd", "kube-apiserver"] {
-        let _ = store.modify("pods", "kube-system", &format!("{component}-{node}"), now, |pod| mark(pod, healthy, true, now));
+        if let Some(pod) = store.get("pods", "kube-system", &format!("{component}-{node}")).cloned() {
+            mark(store, &pod, healthy, true, now);
+        }
     }
 }
 
-fn mark(pod: &mut Value, ready: bool, containers: bool, now: Timestamp) {
-    if pod["status"]["phase"] != "Running" || is_ready(pod) == ready {
+fn mark(store: &mut Store, pod: &Object, ready: bool, containers: bool, now: Timestamp) {
+    if pod.phase() != "Running" || pod.ready() == ready {
         return;
     }
-    for condition in pod["status"]["conditions"].as_array_mut().into_iter().flatten() {
-        if condition["type"] == "Ready" || (containers && condition["type"] == "ContainersReady") {
-            condition["status"] = json!(if ready { "True" } else { "False" });
-            condition["lastTransitionTime"] = json!(time(now));
+    let _ = store.modify("pods", pod.namespace(), pod.name(), now, |pod| {
+        for condition in pod["status"]["conditions"].as_array_mut().into_iter().flatten() {
+            if condition["type"] == "Ready" || (containers && condition["type"] == "ContainersReady") {
+                condition["status"] = json!(if ready { "True" } else { "False" });
+                condition["lastTransitionTime"] = json!(time(now));
+            }
         }
-    }
-    for container in pod["status"]["containerStatuses"].as_array_mut().into_iter().flatten().filter(|_| containers) {
-        container["ready"] = json!(ready);
-    }
+        for container in pod["status"]["containerStatuses"].as_array_mut().into_iter().flatten().filter(|_| containers) {
+            container["ready"] = json!(ready);
+        }
+    });
 }
 
 /// The pods on a node.
 pub fn on(store: &Store, node: &str) -> Vec<std::sync::Arc<Object>> {
-    store.list("pods", None).filter(|pod| pod.value()["spec"]["nodeName"] == node).cloned().collect()
+    store.list("pods", None).filter(|pod| pod.node() == node).cloned().collect()
 }
 
 /// A short hash of a value, for names and labels.

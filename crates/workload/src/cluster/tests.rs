@@ -119,7 +119,7 @@ impl World {
                 let name = if pod.name().ends_with(node) { pod.name() } else { name.trim_end_matches('-') };
                 let mark = if pod.terminating() {
                     " terminating"
-                } else if super::pods::is_ready(&pod.value()) {
+                } else if pod.ready() {
                     ""
                 } else {
                     " unready"

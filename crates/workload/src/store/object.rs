@@ -16,6 +16,9 @@ pub struct Object {
     revision: u64,
     owners: Box<[Box<str>]>,
     terminating: bool,
+    node: Box<str>,
+    phase: Box<str>,
+    ready: bool,
     json: Box<str>,
 }
 
@@ -29,6 +32,9 @@ impl Object {
             revision,
             owners: metadata::owners(value).map(Into::into).collect(),
             terminating: metadata::get(value, "deletionTimestamp").is_some(),
+            node: value["spec"]["nodeName"].as_str().unwrap_or_default().into(),
+            phase: value["status"]["phase"].as_str().unwrap_or_default().into(),
+            ready: is_ready(value),
             json: value.to_string().into(),
         }
     }
@@ -78,6 +84,24 @@ impl Object {
         self.terminating
     }
 
+    /// `spec.nodeName`, empty if there is none.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// `status.phase`, empty if there is none.
+    #[must_use]
+    pub fn phase(&self) -> &str {
+        &self.phase
+    }
+
+    /// Whether its condition Ready is True.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.ready
+    }
+
     /// The whole object.
     #[must_use]
     pub fn json(&self) -> &str {
@@ -90,4 +114,9 @@ impl Object {
         // It was written by this process from a value.
         serde_json::from_str(&self.json).unwrap_or_default()
     }
+}
+
+fn is_ready(value: &Value) -> bool {
+    let conditions = value["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }

@@ -24,7 +24,7 @@ use crate::cli::FaultCommand;
 use crate::cli::FaultLs;
 use crate::cli::FaultRm;
 use crate::cli::Simulator;
-use crate::commands::demo::HOSTS;
+use crate::commands::simulated::HOSTS;
 use crate::config::Config;
 use crate::output;
 

@@ -25,11 +25,8 @@ fn one(store: &mut Store, set: &Arc<Object>, nodes: &BTreeMap<String, Value>, no
     let template = &value["spec"]["template"];
     let revision = pods::hash(template);
     let wanted: Vec<&String> = nodes.iter().filter(|(_, node)| takes(&template["spec"], node)).map(|(name, _)| name).collect();
-    let own: Vec<Arc<Object>> = store
-        .list("pods", Some(set.namespace()))
-        .filter(|pod| super::owner(&pod.value(), "DaemonSet") == Some(set.uid()))
-        .cloned()
-        .collect();
+    let own: Vec<Arc<Object>> =
+        store.list("pods", Some(set.namespace())).filter(|pod| pod.owners().any(|owner| owner == set.uid())).cloned().collect();
     let mut current = Vec::new();
     for pod in own {
         let object = pod.value();

@@ -32,7 +32,7 @@ fn one(store: &mut Store, deployment: &Arc<Object>, now: Timestamp) {
     }
     let sets: Vec<Arc<Object>> = store
         .list("replicasets.apps", Some(deployment.namespace()))
-        .filter(|set| super::owner(&set.value(), "Deployment") == Some(deployment.uid()))
+        .filter(|set| set.owners().any(|owner| owner == deployment.uid()))
         .cloned()
         .collect();
     let mut ready = 0;
@@ -73,7 +73,7 @@ fn replica_set(deployment: &Object, value: &Value, name: &str, hash: &str, repli
 fn scale(store: &mut Store, set: &Arc<Object>, wanted: u64, hash: &str, now: Timestamp) -> usize {
     let own: Vec<Arc<Object>> = store
         .list("pods", Some(set.namespace()))
-        .filter(|pod| !pod.terminating() && super::owner(&pod.value(), "ReplicaSet") == Some(set.uid()))
+        .filter(|pod| !pod.terminating() && pod.owners().any(|owner| owner == set.uid()))
         .cloned()
         .collect();
     let wanted = usize::try_from(wanted).unwrap_or(0);

@@ -37,6 +37,11 @@ impl Live {
         Self { block, bars: BTreeMap::new(), told: BTreeMap::new() }
     }
 
+    /// Whether there is a terminal to show it on.
+    pub fn is_terminal(&self) -> bool {
+        self.block.is_some()
+    }
+
     /// Shows these lines, and takes away those that are no more.
     pub fn show(&mut self, lines: &[Line]) {
         match self.block.clone() {
