@@ -1,7 +1,8 @@
-//! Whole clusters on simulated machines, as Cluster API's own controllers see them: scaled, mended, upgraded, rebased, deleted.
+//! Whole clusters on simulated machines, as Cluster API's own controllers see them: scaled, mended, upgraded, rebased, deleted; and what goes wrong in them.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod faults;
 mod journey;
 mod life;
 #[path = "../support/mod.rs"]

@@ -1,20 +1,14 @@
 //! What goes wrong in simulated clusters, as Cluster API tells it: while a fault lasts a condition names it, and when it ends all is well again.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
-
 mod fleet;
 mod schedule;
-#[path = "../support/mod.rs"]
-mod support;
 mod table;
-#[path = "../microvm/world.rs"]
-#[allow(dead_code, reason = "of another journey, which uses all of it")]
-mod world;
+
+use crate::support::random::Random;
+use crate::support::random::seed;
+use crate::support::random::setting;
 
 use fleet::Fleet;
-use support::random::Random;
-use support::random::seed;
-use support::random::setting;
 use table::ROWS;
 
 /// Schedules of a run of the tests; `make soak` asks for more.

@@ -12,17 +12,16 @@ use capstead_lab::workloads;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::journey::DEPLOYMENT;
+use crate::journey::KCP;
 use crate::support::within;
 use crate::world::CLUSTER;
-use crate::world::Kind;
 use crate::world::MACHINE;
 use crate::world::World;
 use crate::world::condition;
 use crate::world::name;
 use crate::world::quick;
 
-pub const KCP: Kind = Kind("controlplane.cluster.x-k8s.io/v1beta2", "KubeadmControlPlane");
-pub const DEPLOYMENT: Kind = Kind("cluster.x-k8s.io/v1beta2", "MachineDeployment");
 /// Cluster API probes a cluster for about a minute before it gives it up, and tries again every 30 s.
 pub const PATIENCE: Duration = Duration::from_secs(420);
 

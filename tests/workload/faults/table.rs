@@ -5,9 +5,9 @@ use capstead_lab::fault::Kind;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use crate::fleet::Fleet;
-use crate::fleet::PATIENCE;
-use crate::fleet::bad;
+use super::fleet::Fleet;
+use super::fleet::PATIENCE;
+use super::fleet::bad;
 use crate::support::within;
 
 /// A fault in a cluster of its own.
@@ -111,7 +111,7 @@ impl Row {
 
 /// The table in the docs says the same.
 pub fn is_in_the_docs() {
-    let page = include_str!("../../docs/src/reference/cluster-faults.md");
+    let page = include_str!("../../../docs/src/reference/cluster-faults.md");
     for row in &ROWS {
         let [of, what, status, reason, message] = row.told;
         let line = format!("| `{}` | {of} | `{what}` | {status} | `{reason}` | {message} |", row.fault.kind);

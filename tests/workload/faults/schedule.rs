@@ -6,7 +6,7 @@ use capstead_lab::fault::Fault;
 use capstead_lab::fault::Kind;
 use jiff::SignedDuration;
 
-use crate::fleet::Fleet;
+use super::fleet::Fleet;
 use crate::support::random::Random;
 use crate::support::within;
 
