@@ -109,7 +109,7 @@ pub enum Command {
     /// Make the objects of a cluster from a template
     #[command(subcommand)]
     Generate(Generate),
-    /// Show a cluster come up on simulated hosts: a plane, the microVM provider, machines
+    /// Show a cluster come up on simulated hosts: a plane, the microVM provider, machines that become nodes
     Demo(Demo),
     /// Work with cluster templates
     #[command(subcommand)]

@@ -124,6 +124,8 @@ pub struct Cluster {
     /// What happens by itself, by time and then in the order it was settled.
     agenda: BTreeMap<(Timestamp, u64), Due>,
     settled: u64,
+    /// The store's revision, and the Nodes that were heard, when the controllers had nothing left to do.
+    observed: Option<(u64, BTreeSet<String>)>,
     /// How far its clocks are ahead.
     clock: SignedDuration,
 }
@@ -215,6 +217,7 @@ impl Cluster {
             machines: BTreeMap::new(),
             agenda: BTreeMap::new(),
             settled: 0,
+            observed: None,
             clock: SignedDuration::ZERO,
         };
         kubeadm_objects::make(&mut cluster.store.lock(), init, &boot.skipped, now);
@@ -396,8 +399,15 @@ impl Cluster {
         if !self.answers() {
             return;
         }
-        let up = self.heard().map(|machine| (machine.node.name.as_str(), machine.host.address)).collect();
-        controllers::run(&mut self.store.lock(), &up, now);
+        let heard = self.nodes_up();
+        let mut store = self.store.lock();
+        // The controllers' own writes wake who waits for changes, too, and are no news to them.
+        if self.observed.as_ref().is_none_or(|(revision, before)| *revision != store.revision() || *before != heard) {
+            let up = self.heard().map(|machine| (machine.node.name.as_str(), machine.host.address)).collect();
+            let at_rest = controllers::run(&mut store, &up, now);
+            self.observed = at_rest.then(|| (store.revision(), heard));
+        }
+        drop(store);
         self.probe(now);
         self.forget();
     }

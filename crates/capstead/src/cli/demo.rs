@@ -15,7 +15,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Demo {
-    /// On simulated hosts: machines are made and tracked as real ones are, but nothing boots
+    /// On simulated hosts, whose machines read their bootstrap data and act as nodes; no container runs
     #[arg(long)]
     pub simulated: bool,
     /// The plane's name

@@ -21,8 +21,8 @@ mod deployment;
 /// Passes until all is settled: a template's change takes a few. More would be a controller that undoes another.
 const PASSES: usize = 8;
 
-/// Runs the controllers until nothing changes; `up` holds the addresses of the machines whose kubelet runs, by Node.
-pub fn run(store: &mut Store, up: &BTreeMap<&str, IpAddr>, now: Timestamp) {
+/// Runs the controllers until nothing changes; `up` holds the addresses of the machines whose kubelet runs, by Node. `false` if something still did.
+pub fn run(store: &mut Store, up: &BTreeMap<&str, IpAddr>, now: Timestamp) -> bool {
     for _ in 0..PASSES {
         let before = store.revision();
         let nodes: BTreeMap<String, Value> = store.list("nodes", None).map(|node| (node.name().to_owned(), node.value())).collect();
@@ -32,10 +32,11 @@ pub fn run(store: &mut Store, up: &BTreeMap<&str, IpAddr>, now: Timestamp) {
         schedule(store, &nodes, now);
         kubelets(store, &nodes, up, now);
         if store.revision() == before {
-            return;
+            return true;
         }
     }
     tracing::warn!(revision = store.revision(), "the controllers do not settle");
+    false
 }
 
 /// Deletes the movable pods of a Node that does not answer.
