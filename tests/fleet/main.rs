@@ -25,7 +25,7 @@ fn a_fleet_is_measured_and_taken_down() {
     let ran = plane.run(&[&size[..], &churn, &reports].concat());
     assert!(ran.err.contains("of 3 clusters"), "it says how far it is: {}", ran.err);
     let printed = ran.ok();
-    assert!(printed.starts_with("3 clusters of 1 control plane machines and 1 workers: all available after"), "{printed}");
+    assert!(printed.starts_with("3 clusters of 1 control plane machine and 1 worker: all available after"), "{printed}");
     assert!(printed.contains("Churn for 20 s: scaled 4 times"), "{printed}");
 
     let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();

@@ -176,6 +176,7 @@ fn what_next(simulated: &Simulated) -> String {
         (format!("capstead kubectl --name {name} --kubeconfig {CLUSTER}.kubeconfig get nodes,pods -A"), "what it runs"),
         (format!("capstead kubectl --name {name} scale machinedeployment {CLUSTER}-md-0 --replicas 3"), "ask for more workers"),
         (format!("curl 127.0.0.1:{control}/microvms"), "what is on the simulated hosts"),
+        (format!("capstead lab fault add api-silent --name {name} --for 2m"), "let something go wrong, and see how it is told"),
         (format!("capstead status --name {name}"), "what runs"),
         (format!("capstead logs {PROVIDER} --name {name} -f"), "what the provider does"),
         (format!("capstead down --name {name} --purge"), "take it down"),

@@ -192,7 +192,9 @@ impl Report {
     /// The first words of the report.
     pub fn headline(&self) -> String {
         let Asked { clusters, control_plane, workers, .. } = self.asked;
-        let fleet = format!("{clusters} clusters of {control_plane} control plane machines and {workers} workers");
+        let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let (machines, workers) = (counted(control_plane as usize, "control plane machine"), counted(workers as usize, "worker"));
+        let fleet = format!("{} of {machines} and {workers}", counted(clusters, "cluster"));
         match self.seconds {
             Some(seconds) if self.available => format!("{fleet}: all available after {seconds:.1} s."),
             Some(seconds) => format!("{fleet}: all available after {seconds:.1} s, and not all again after the churn."),

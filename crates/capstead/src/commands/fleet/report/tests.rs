@@ -70,7 +70,7 @@ fn costs_are_shared_among_clusters() {
 fn the_tables_say_who_is_stuck_and_why() {
     let text = report().tables();
     for part in [
-        "2 clusters of 1 control plane machines and 3 workers: 1 available",
+        "2 clusters of 1 control plane machine and 3 workers: 1 available",
         "fleet-002",
         "NotAvailable",
         "<none>",
