@@ -185,11 +185,8 @@ impl Cache {
         if waiting.is_empty() { Errand::Rest(Some(next)) } else { Errand::Get(waiting) }
     }
 
-    /// Between listings. Where something is on its way, it is looked at anyway, and the rest can wait.
+    /// Between listings where nothing is on its way.
     fn settled(&self) -> Duration {
-        if !self.wanted.is_empty() || !self.moving.is_empty() {
-            return SETTLED_MOST;
-        }
         let count = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
         SETTLED_EACH.saturating_mul(count).clamp(SETTLED, SETTLED_MOST)
     }

@@ -65,19 +65,6 @@ fn the_more_a_host_holds_the_more_seldom_it_is_listed() {
 }
 
 #[test]
-fn where_something_is_on_its_way_the_rest_waits_but_not_for_ever() {
-    let mut cache = Cache::default();
-    look(&mut cache, 1, None);
-    list(&mut cache, 0, vec![(name(1), held(1, State::Deleting)), (name(2), held(2, State::Created))]);
-    look(&mut cache, 1, None);
-    assert!(matches!(cache.errand(at(31_000)), Errand::Get(_)), "{:?}", cache.errand(at(31_000)));
-    assert_eq!(cache.errand(at(600_000)), Errand::List(all()));
-    cache.forget(&name(1));
-    look(&mut cache, 2, None);
-    assert_eq!(cache.errand(at(31_000)), Errand::List(all()));
-}
-
-#[test]
 fn another_namespace_needs_another_listing() {
     let mut cache = Cache::default();
     look(&mut cache, 1, None);
