@@ -27,7 +27,8 @@ fn each_fault_is_told_and_passes() {
     eprintln!("{:6.1} s: {} faults were told, and passed", fleet.seconds(), ROWS.len());
 
     let names: Vec<&str> = sizes.iter().map(|(name, _)| *name).collect();
-    ROWS.iter().filter(|row| !row.heals_itself()).for_each(|row| fleet.heals_itself(row.fault.kind.as_str()));
+    // On a busy machine a boot takes its time.
+    names.iter().for_each(|name| fleet.heals_itself(name, 90));
     let mut random = Random(seed());
     let count = setting("CAPSTEAD_SOAK_SCHEDULES").unwrap_or(SCHEDULES);
     let schedules = schedule::draw(&mut random, &names, usize::try_from(count).unwrap());

@@ -16,6 +16,7 @@ use crate::journey::DEPLOYMENT;
 use crate::journey::KCP;
 use crate::support::within;
 use crate::world::CLUSTER;
+use crate::world::Kind;
 use crate::world::MACHINE;
 use crate::world::World;
 use crate::world::condition;
@@ -25,6 +26,7 @@ use crate::world::quick;
 /// Cluster API probes a cluster for about a minute before it gives it up, and tries again every 30 s.
 pub const PATIENCE: Duration = Duration::from_secs(420);
 
+const HEALTH_CHECK: Kind = Kind("cluster.x-k8s.io/v1beta2", "MachineHealthCheck");
 /// Between nudges of a Cluster that does not become available.
 const NUDGE: Duration = Duration::from_secs(20);
 
@@ -138,15 +140,19 @@ impl Fleet {
         });
     }
 
-    /// Machines that do not become nodes, or are nodes no more, are replaced from now on.
-    pub fn heals_itself(&self, cluster: &str) {
-        let unhealthy = |status: &str| json!({"type": "Ready", "status": status, "timeoutSeconds": 20});
+    /// Machines that do not become nodes in so many seconds, or are nodes no more, are replaced from now on.
+    pub fn heals_itself(&self, cluster: &str, startup: u64) {
+        let unhealthy = |status: &str| json!({"type": "Ready", "status": status, "timeoutSeconds": 60});
+        if !self.world.get(HEALTH_CHECK, cluster, "workers").is_null() {
+            let patch = json!({"spec": {"checks": {"nodeStartupTimeoutSeconds": startup}}});
+            return self.world.merge(HEALTH_CHECK, cluster, "workers", &patch);
+        }
         self.world.create(&json!({
             "apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "MachineHealthCheck", "metadata": {"name": "workers", "namespace": cluster},
             "spec": {
                 "clusterName": cluster,
                 "selector": {"matchLabels": {"cluster.x-k8s.io/deployment-name": format!("{cluster}-md-0")}},
-                "checks": {"nodeStartupTimeoutSeconds": 30, "unhealthyNodeConditions": [unhealthy("Unknown"), unhealthy("False")]},
+                "checks": {"nodeStartupTimeoutSeconds": startup, "unhealthyNodeConditions": [unhealthy("Unknown"), unhealthy("False")]},
             },
         }));
     }

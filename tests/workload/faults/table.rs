@@ -67,8 +67,8 @@ impl Row {
             Victim::Worker | Victim::ControlPlane => Some(fleet.machine(name, self.victim == Victim::ControlPlane)),
             Victim::All | Victim::NewWorker => None,
         };
-        if self.heals_itself() {
-            fleet.heals_itself(name);
+        if self.fault.kind == Kind::NeverJoins {
+            fleet.heals_itself(name, 30);
         }
         let id = fleet.suffers(name, Fault { machine, ..self.fault.clone() });
         let began = fleet.seconds();
@@ -91,11 +91,6 @@ impl Row {
             told - began,
             fleet.seconds() - told
         );
-    }
-
-    /// Whether a MachineHealthCheck is what tells it.
-    pub fn heals_itself(&self) -> bool {
-        self.fault.kind == Kind::NeverJoins
     }
 
     fn is_told(&self, kind: &str, object: &Value) -> bool {
