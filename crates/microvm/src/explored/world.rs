@@ -119,17 +119,9 @@ pub(super) enum Call {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Get {
     name: Name,
-    /// All of that name, when `None`.
-    uid: Option<String>,
+    uid: String,
     pub began: Timestamp,
-    shown: Option<Shown>,
-}
-
-/// What a host answered to a look at one machine.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Shown {
-    Got(String, Got),
-    Found(Option<Vec<Held>>),
+    shown: Option<Got>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
