@@ -44,13 +44,17 @@ pub struct Stage {
     pub simulator: Simulator,
 }
 
+/// Guests that are quick.
+pub fn nodes() -> Arc<Nodes> {
+    let mut settings = workloads::Settings { kubeadm: Duration::from_millis(500), ..workloads::Settings::default() };
+    settings.cluster.grace = Duration::from_secs(5);
+    Arc::new(Nodes::new(settings))
+}
+
 impl Stage {
     pub fn up() -> Self {
         let world = World::up("workload");
-        let mut nodes = workloads::Settings { kubeadm: Duration::from_millis(500), ..workloads::Settings::default() };
-        nodes.cluster.grace = Duration::from_secs(5);
-        let simulator =
-            world.simulator_of(|| Options { hosts: 2, settings: quick(), guests: Some(Arc::new(Nodes::new(nodes))), ..Options::default() });
+        let simulator = world.simulator_of(|| Options { hosts: 2, settings: quick(), guests: Some(nodes()), ..Options::default() });
         Self { world, simulator }
     }
 }

@@ -59,7 +59,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// One thread is enough, and keeps the supervisor small.
 /// The command line without what is hidden, which completion scripts would offer.
 fn for_people() -> clap::Command {
     let all = Cli::command();
@@ -67,6 +66,7 @@ fn for_people() -> clap::Command {
     clap::Command::new("capstead").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true).subcommands(shown)
 }
 
+/// One thread is enough, and keeps the supervisor small.
 fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")
 }

@@ -50,8 +50,6 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 use semver::Version;
 use serde_json::Value;
-use sha2::Digest;
-use sha2::Sha256;
 
 use crate::etcd;
 use crate::etcd::Etcd;
@@ -66,6 +64,7 @@ use crate::guest::kubeadm::Certificates;
 use crate::guest::kubeadm::Endpoint;
 use crate::guest::kubeadm::Init;
 use crate::guest::kubeadm::Role;
+use crate::number::number;
 use crate::store::Shared;
 use crate::store::Store;
 
@@ -513,8 +512,7 @@ impl Cluster {
 
 /// The cluster's own seed: two clusters of one seed differ in their uids.
 fn own(seed: u64, endpoint: &Endpoint) -> u64 {
-    let digest = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(endpoint.to_string()).finalize();
-    digest.first_chunk().map_or(seed, |bytes| u64::from_be_bytes(*bytes))
+    number(&[&seed.to_string(), &endpoint.to_string()])
 }
 
 /// Creates an object; one that is there already stays as it is.

@@ -11,13 +11,12 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
-use sha2::Digest;
-use sha2::Sha256;
 
 use crate::cluster::MachineId;
 use crate::cluster::Trouble;
 use crate::cluster::Troubles;
 use crate::etcd::Health;
+use crate::number::number;
 
 #[cfg(test)]
 mod tests;
@@ -357,8 +356,7 @@ impl Faults {
 
     /// What somebody draws for a fault: always the same.
     fn lot(&self, id: u64, whom: &str) -> u64 {
-        let digest = Sha256::new().chain_update(self.seed.to_be_bytes()).chain_update(id.to_be_bytes()).chain_update(whom).finalize();
-        digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+        number(&[&self.seed.to_string(), &id.to_string(), whom])
     }
 }
 

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod etcd;
 pub mod fault;
 pub mod guest;
+mod number;
 pub mod store;
 pub mod tunnel;
 pub mod workloads;

@@ -8,12 +8,12 @@ use capstead_lab::Nodes;
 use capstead_lab::fault::Fault;
 use capstead_lab::flintlock::Options;
 use capstead_lab::flintlock::Simulator;
-use capstead_lab::workloads;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::journey::DEPLOYMENT;
 use crate::journey::KCP;
+use crate::journey::nodes;
 use crate::support::within;
 use crate::world::CLUSTER;
 use crate::world::Kind;
@@ -35,12 +35,6 @@ pub struct Fleet {
     nodes: Arc<Nodes>,
     simulator: Simulator,
     began: Instant,
-}
-
-fn nodes() -> Arc<Nodes> {
-    let mut settings = workloads::Settings { kubeadm: Duration::from_millis(500), ..workloads::Settings::default() };
-    settings.cluster.grace = Duration::from_secs(5);
-    Arc::new(Nodes::new(settings))
 }
 
 impl Fleet {

@@ -414,7 +414,7 @@ impl Host {
     }
 }
 
-fn uid(microvm: &MicroVm) -> &str {
+pub(super) fn uid(microvm: &MicroVm) -> &str {
     microvm.spec.as_ref().map_or("", |spec| spec.uid())
 }
 

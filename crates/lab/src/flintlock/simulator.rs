@@ -35,6 +35,7 @@ use super::Reply;
 use super::Settings;
 use super::Turn;
 use super::control;
+use super::host::uid;
 use super::memory::Memory;
 use super::metrics::FaultLabels;
 use super::metrics::Metrics;
@@ -449,10 +450,6 @@ impl World {
         }
         self.shared.metrics.text()
     }
-}
-
-fn uid(microvm: &MicroVm) -> &str {
-    microvm.spec.as_ref().map_or("", |spec| spec.uid())
 }
 
 /// The addresses of `count` hosts from the first on.

@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use sha2::Digest;
-use sha2::Sha256;
+use crate::number::number;
 
 #[cfg(test)]
 mod tests;
@@ -395,10 +394,4 @@ fn majority(voters: usize) -> usize {
 fn is_url(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     rest.and_then(|rest| rest.rsplit_once(':')).is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-}
-
-/// A number that is never 0: etcd's «none».
-fn number(parts: &[&str]) -> u64 {
-    let digest = Sha256::digest(parts.join("\n"));
-    digest.first_chunk().map_or(1, |bytes| u64::from_be_bytes(*bytes)).max(1)
 }

@@ -141,7 +141,7 @@ impl Served {
         &self.place
     }
 
-    /// Whether its API answers those who are in the cluster.
+    /// Whether its API answers nobody, not even those who are in the cluster.
     pub(super) fn is_silent(&self) -> bool {
         self.faults.borrow().cluster(Kind::ApiSilent, &self.place).is_some()
     }
