@@ -10,6 +10,8 @@ TOOLS := target/tools
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
 MDBOOK := 0.5.4
+# A tool runs for seconds, so its build is not optimised.
+QUICK_TOOL := CARGO_TARGET_DIR=$(abspath target/tools-build) CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256
 
 .PHONY: help
 help: ## List the targets
@@ -35,7 +37,7 @@ fetch: build # Fetch or build etcd, Kubernetes and Cluster API once
 	@$(CAPSTEAD) fetch
 
 .PHONY: test
-test: setup lint alone fetch generated ## Run every check and test
+test: setup lint fetch generated ## Run every check and test
 	@CAPSTEAD_TEST_CLUSTERCTL="$$($(CAPSTEAD) fetch clusterctl --output json | sed -n 's/.*"path": "\(.*\)".*/\1/p')" \
 	  tools/count.sh cargo test --locked --workspace --no-fail-fast
 
@@ -68,7 +70,7 @@ lint: setup $(TOOLS)/bin/cargo-deny ## Format, clippy, rustdoc, layers, licences
 	@$(TOOLS)/bin/cargo-deny --log-level error --locked check bans licenses sources
 
 .PHONY: alone
-alone: setup ## Build every crate alone, as its dependents would
+alone: setup ## Build every crate alone, as its dependents would (some minutes: each has features of its own)
 	@for crate in crates/*/; do echo "cargo check in $$crate"; (cd "$$crate" && cargo check --locked --quiet); done
 
 .PHONY: advisories
@@ -93,10 +95,10 @@ clean: ## Remove what was built here; planes and their binaries stay (capstead d
 
 $(TOOLS)/bin/cargo-deny:
 	@echo "building cargo-deny $(CARGO_DENY) (once, some minutes)"
-	@CARGO_TARGET_DIR=$(abspath target/tools-build) cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)
+	@$(QUICK_TOOL) cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)
 
 $(TOOLS)/bin/cargo-fuzz:
-	@CARGO_TARGET_DIR=$(abspath target/tools-build) cargo install --quiet --locked --root $(TOOLS) cargo-fuzz@$(CARGO_FUZZ)
+	@$(QUICK_TOOL) cargo install --quiet --locked --root $(TOOLS) cargo-fuzz@$(CARGO_FUZZ)
 
 $(TOOLS)/bin/mdbook:
-	@CARGO_TARGET_DIR=$(abspath target/tools-build) cargo install --quiet --locked --root $(TOOLS) mdbook@$(MDBOOK)
+	@$(QUICK_TOOL) cargo install --quiet --locked --root $(TOOLS) mdbook@$(MDBOOK)
