@@ -120,8 +120,10 @@ impl Client {
         if namespaces.is_empty() {
             return Ok(Vec::new());
         }
+        // The host knows one namespace or all.
+        let namespace = namespaces.first().filter(|_| namespaces.len() == 1).cloned().unwrap_or_default();
         let all = async {
-            match self.list_at_once(namespaces).await {
+            match self.list_at_once(namespace, None).await {
                 Err(status) if is_over_limit(&status) => self.list_by_streams(namespaces).await,
                 answer => answer,
             }
@@ -131,13 +133,23 @@ impl Client {
         Ok(listed)
     }
 
-    async fn list_at_once(&self, namespaces: &BTreeSet<String>) -> Result<Vec<Listed>, Status> {
+    /// All microVMs of this name, of which there may be several, without user-data, in no order.
+    ///
+    /// # Errors
+    ///
+    /// Never [`CallError::NotFound`].
+    pub async fn find(&self, namespace: &str, name: &str) -> Result<Vec<Listed>, CallError> {
+        let found = self.list_at_once(namespace.to_owned(), Some(name.to_owned()));
+        let mut found = self.within(Call::List, self.limits.list, found).await?;
+        found.retain(|microvm| microvm.namespace == namespace && microvm.name == name);
+        Ok(found)
+    }
+
+    async fn list_at_once(&self, namespace: String, name: Option<String>) -> Result<Vec<Listed>, Status> {
         let mut grpc = self.grpc();
         grpc.ready().await.map_err(unready)?;
-        // The host knows one namespace or all.
-        let namespace = namespaces.first().filter(|_| namespaces.len() == 1).cloned().unwrap_or_default();
         let path = PathAndQuery::from_static("/microvm.services.api.v1alpha1.MicroVM/ListMicroVMs");
-        let answer: Response<ListedResponse> = grpc.unary(self.list_request(namespace), path, codec()).await?;
+        let answer: Response<ListedResponse> = grpc.unary(self.list_request(namespace, name), path, codec()).await?;
         Ok(answer.into_inner().microvm.into_iter().map(Listed::from).collect())
     }
 
@@ -147,7 +159,7 @@ impl Client {
             let mut grpc = self.grpc();
             grpc.ready().await.map_err(unready)?;
             let path = PathAndQuery::from_static("/microvm.services.api.v1alpha1.MicroVM/ListMicroVMsStream");
-            let mut stream = grpc.server_streaming(self.list_request(namespace.clone()), path, codec()).await?.into_inner();
+            let mut stream = grpc.server_streaming(self.list_request(namespace.clone(), None), path, codec()).await?.into_inner();
             while let Some(ListedMessage { microvm }) = stream.message().await? {
                 listed.extend(microvm.map(Listed::from));
             }
@@ -155,8 +167,8 @@ impl Client {
         Ok(listed)
     }
 
-    fn list_request(&self, namespace: String) -> Request<api::ListMicroVMsRequest> {
-        let mut request = Request::new(api::ListMicroVMsRequest { namespace, name: None });
+    fn list_request(&self, namespace: String, name: Option<String>) -> Request<api::ListMicroVMsRequest> {
+        let mut request = Request::new(api::ListMicroVMsRequest { namespace, name });
         request.set_timeout(self.limits.list);
         request
     }

@@ -139,6 +139,16 @@ async fn a_listing_over_the_limit_comes_by_streams_and_is_the_same() {
 }
 
 #[tokio::test]
+async fn a_microvm_is_found_by_its_name_even_by_a_host_that_tells_of_all() {
+    let host =
+        Host { microvms: ["a", "b"].iter().flat_map(|namespace| (0..3).map(|n| microvm(namespace, n, 16))).collect(), ..Host::default() };
+    let client = Client::new(&host.serve().await.0.to_string(), Limits::default()).unwrap();
+    let all = client.list(&names(&["a"])).await.unwrap();
+    assert_eq!(client.find("a", &all[1].name).await.unwrap(), all[1..2]);
+    assert_eq!(client.find("a", "nobody").await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_call_ends_at_its_deadline() {
     let (address, _) = Host::default().serve().await;
     let deadline = Duration::from_millis(100);

@@ -83,6 +83,8 @@ async fn a_microvm_lives_and_hosts_are_apart() {
     until("it is created", async || state(&one.get(uid(&made)).await.unwrap()) == MicroVmState::Created).await;
     let listed = team(&one).await.unwrap();
     assert_eq!((listed.len(), listed[0].uid.as_str(), listed[0].metadata["own"].as_str()), (1, uid(&made), "dG9rZW4="));
+    assert_eq!(one.find("team", "m").await.unwrap(), listed);
+    assert!(one.find("team", "another").await.unwrap().is_empty());
     assert!(team(&other).await.unwrap().is_empty());
     assert!(matches!(other.get(uid(&made)).await.unwrap_err(), CallError::NotFound { .. }));
     one.delete(uid(&made)).await.unwrap();

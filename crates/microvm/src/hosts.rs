@@ -139,7 +139,7 @@ impl Host {
                 }
                 Errand::List(namespaces) => self.list(namespaces, &wake).await,
                 Errand::Get(waiting) => {
-                    let looks = stream::iter(waiting).for_each_concurrent(LOOKS, |(name, uid)| self.get(name, uid, &wake));
+                    let looks = stream::iter(waiting).for_each_concurrent(LOOKS, |(name, uid)| self.one(name, uid, &wake));
                     looks.await;
                 }
             }
@@ -157,19 +157,42 @@ impl Host {
         concerned.into_iter().for_each(|name| wake.wake(name));
     }
 
-    async fn get(&self, name: Name, uid: String, wake: &Wake) {
+    async fn one(&self, name: Name, uid: Option<String>, wake: &Wake) {
         let began = Timestamp::now();
-        let got = match self.client.get(&uid).await {
+        let concerned = match uid {
+            Some(uid) => {
+                let got = self.get(&uid).await;
+                self.cache().got(&name, &uid, began, got)
+            }
+            None => {
+                let found = self.find(&name).await;
+                self.cache().found(&name, began, found)
+            }
+        };
+        if concerned {
+            wake.wake(name);
+        }
+    }
+
+    async fn get(&self, uid: &str) -> Got {
+        match self.client.get(uid).await {
             Ok(microvm) => Got::There(microvm.status.map_or(State::Unknown, |status| State::of(status.state))),
             Err(CallError::NotFound { .. }) => Got::Gone,
             Err(error) => {
                 tracing::debug!(cause = error_chain(&error), "a microVM cannot be looked at");
                 Got::Failed
             }
-        };
-        let concerned = self.cache().got(&name, &uid, began, got);
-        if concerned {
-            wake.wake(name);
+        }
+    }
+
+    /// All microVMs of that name; `None` if the host does not say.
+    async fn find(&self, name: &Name) -> Option<Vec<Held>> {
+        match self.client.find(&name.namespace, &name.name).await {
+            Ok(listed) => Some(listed.into_iter().filter_map(held).map(|(_, held)| held).collect()),
+            Err(error) => {
+                tracing::debug!(cause = error_chain(&error), "a machine's microVMs cannot be looked at");
+                None
+            }
         }
     }
 }

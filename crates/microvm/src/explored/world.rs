@@ -119,9 +119,17 @@ pub(super) enum Call {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Get {
     name: Name,
-    uid: String,
+    /// All of that name, when `None`.
+    uid: Option<String>,
     pub began: Timestamp,
-    shown: Option<Got>,
+    shown: Option<Shown>,
+}
+
+/// What a host answered to a look at one machine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Shown {
+    Got(String, Got),
+    Found(Option<Vec<Held>>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

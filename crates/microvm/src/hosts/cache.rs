@@ -82,8 +82,8 @@ pub(crate) struct Held {
 pub(crate) enum Errand {
     /// All microVMs of these namespaces.
     List(BTreeSet<String>),
-    /// Single ones.
-    Get(Vec<(Name, String)>),
+    /// Single machines': the microVM with this uid or, where that is not known, all that have the machine's name.
+    Get(Vec<(Name, Option<String>)>),
     /// Nothing before this time, or before there is news.
     Rest(Option<Timestamp>),
 }
@@ -163,19 +163,16 @@ impl Cache {
         };
         let mut waiting = Vec::new();
         let mut next = later(listing.began, self.settled());
-        let mut blind = self.doubt || now >= next;
+        let blind = self.doubt || now >= next;
         for name in self.wanted.keys() {
-            match self.one(name) {
-                Some(uid) => waiting.push((name.clone(), uid)),
-                None => blind = true,
-            }
+            waiting.push((name.clone(), self.one(name)));
         }
         for name in self.moving.iter().filter(|name| !self.wanted.contains_key(*name)) {
             let due = later(self.looked(name).unwrap_or(listing.began), POLL);
-            match self.one(name) {
-                _ if due > now => next = next.min(due),
-                Some(uid) => waiting.push((name.clone(), uid)),
-                None => blind = true,
+            if due > now {
+                next = next.min(due);
+            } else {
+                waiting.push((name.clone(), self.one(name)));
             }
         }
         // One listing brings as much as a look at every microVM of the host.
@@ -284,21 +281,46 @@ impl Cache {
             self.doubted(began);
             return false;
         }
-        let Some(record) = self.records.get_mut(name).filter(|record| record.looked <= began) else {
-            return self.wanted.get(name).is_some_and(|wanted| began >= *wanted) && self.wanted.remove(name).is_some();
-        };
-        let before = record.microvms.clone();
-        record.looked = began;
-        match got {
-            Got::There(state) => {
-                record.microvms.iter_mut().filter(|held| held.microvm.uid == uid).for_each(|held| held.microvm.state = state)
-            }
-            Got::Gone | Got::Failed => record.microvms.retain(|held| held.microvm.uid != uid),
+        if !self.records.contains_key(name) {
+            return self.waits_no_more(name, began);
         }
-        let changed = record.microvms != before;
-        self.settle(name);
-        let satisfied = self.wanted.get(name).is_some_and(|wanted| began >= *wanted) && self.wanted.remove(name).is_some();
-        changed || satisfied
+        self.learn(name, began, |microvms| match got {
+            Got::There(state) => microvms.iter_mut().filter(|held| held.microvm.uid == uid).for_each(|held| held.microvm.state = state),
+            Got::Gone | Got::Failed => microvms.retain(|held| held.microvm.uid != uid),
+        })
+    }
+
+    /// Takes in a look at all microVMs of one machine's name; `None` when the host did not say. Returns whether it concerns the machine.
+    pub(crate) fn found(&mut self, name: &Name, began: Timestamp, found: Option<Vec<Held>>) -> bool {
+        let Some(found) = found else {
+            self.doubted(began);
+            return false;
+        };
+        // Who forgot the machine meanwhile wants to know no more.
+        if !self.interest.contains(name) {
+            return false;
+        }
+        self.learn(name, began, |microvms| *microvms = found)
+    }
+
+    /// Takes in what a look at one machine showed, unless something newer is known. Returns whether it concerns the machine.
+    fn learn(&mut self, name: &Name, began: Timestamp, change: impl FnOnce(&mut Vec<Held>)) -> bool {
+        let listed = self.listing.as_ref().map_or(Timestamp::MIN, |listing| listing.began);
+        let record = self.records.entry(name.clone()).or_insert_with(|| Record { looked: listed, microvms: Vec::new() });
+        let mut changed = false;
+        if record.looked <= began {
+            let before = record.microvms.clone();
+            change(&mut record.microvms);
+            changed = record.microvms != before;
+            record.looked = began;
+            self.settle(name);
+        }
+        self.waits_no_more(name, began) || changed
+    }
+
+    /// The machine waits no more for a look that began then. `false` if it did not, or waits for a newer one.
+    fn waits_no_more(&mut self, name: &Name, began: Timestamp) -> bool {
+        self.wanted.get(name).is_some_and(|wanted| began >= *wanted) && self.wanted.remove(name).is_some()
     }
 
     /// Takes in that a call failed for now: a listing tells whether the host fails or the call did.

@@ -377,10 +377,15 @@ impl Lab {
         match call {
             Some(Call::List { shown: shown @ None, .. }) => *shown = Some(listing),
             Some(Call::Get(gets)) => {
-                if let Some(Get { uid: wanted, shown: shown @ None, .. }) = gets.get_mut(i) {
-                    let there = vms.iter().find(|vm| uid(vm.uid) == *wanted);
-                    let got = there.map_or(Got::Gone, |vm| Got::There(vm.state));
-                    *shown = Some(if *up && !fails { got } else { Got::Failed });
+                let answers = *up && !fails;
+                if let Some(Get { name: of, uid: wanted, shown: shown @ None, .. }) = gets.get_mut(i) {
+                    *shown = Some(if let Some(wanted) = wanted {
+                        let there = vms.iter().find(|vm| uid(vm.uid) == *wanted);
+                        let got = there.map_or(Got::Gone, |vm| Got::There(vm.state));
+                        Shown::Got(wanted.clone(), if answers { got } else { Got::Failed })
+                    } else {
+                        Shown::Found(answers.then(|| vms.iter().filter(|vm| name(vm.n) == *of).map(held).collect()))
+                    });
                 }
             }
             _ => (),
@@ -397,8 +402,11 @@ impl Lab {
                 if self.has.bug == Bug::ListingWakesNobody { Vec::new() } else { concerned }
             }
             Some(Call::Get(mut gets)) if gets.get(i).is_some_and(|get| get.shown.is_some()) => {
-                let Get { name, uid, began, shown } = gets.remove(i);
-                let concerned = shown.is_some_and(|got| host.cache.got(&name, &uid, began, got));
+                let Get { name, began, shown, .. } = gets.remove(i);
+                let concerned = shown.is_some_and(|shown| match shown {
+                    Shown::Got(uid, got) => host.cache.got(&name, &uid, began, got),
+                    Shown::Found(found) => host.cache.found(&name, began, found),
+                });
                 host.call = Some(Call::Get(gets)).filter(|call| *call != Call::Get(Vec::new()));
                 if concerned && self.has.bug != Bug::GetWakesNobody { vec![name] } else { Vec::new() }
             }
