@@ -6,8 +6,10 @@
 mod address;
 mod client;
 mod error;
+pub mod json;
 mod listing;
 mod pool;
+pub mod rules;
 
 pub use address::{AddressError, check_address};
 pub use client::{Client, Limits};
