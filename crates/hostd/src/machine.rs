@@ -42,7 +42,7 @@ struct Memory {
 /// Looks after a microVM until it is forgotten.
 pub(crate) async fn keep<E: Effects>(host: Arc<Host<E>>, uid: String) {
     let mut memory = Memory::default();
-    let mut backoff = Backoff::new(FIRST_BACKOFF, life::LONGEST_BACKOFF);
+    let mut backoff = Backoff::new(FIRST_BACKOFF, life::LONGEST_BACKOFF, rand::random());
     while let Some(record) = host.record(&uid) {
         let seen = match host.effects().observe(&record).await {
             Ok(seen) => seen,

@@ -84,8 +84,8 @@ impl Table {
     }
 
     /// All that have this namespace and name; either is any when empty. The oldest first.
-    pub fn list(&self, namespace: &str, name: &str) -> impl Iterator<Item = &Record> {
-        let wanted = |record: &&Record| {
+    pub fn list<'a>(&'a self, namespace: &'a str, name: &'a str) -> impl Iterator<Item = &'a Record> {
+        let wanted = move |record: &&Record| {
             (namespace.is_empty() || record.spec.namespace == namespace) && (name.is_empty() || record.spec.id == name)
         };
         self.records.values().filter(wanted)

@@ -112,11 +112,13 @@ impl Effects for World {
     async fn ended(&self, record: &Record) -> End {
         loop {
             let changed = self.1.notified();
-            let outside = lock(&self.0);
-            if !outside.running.get(&record.uid).copied().unwrap_or_default() {
-                return outside.end.clone().unwrap_or(End::Died("signal 9".into()));
+            let (runs, end) = {
+                let outside = lock(&self.0);
+                (outside.running.get(&record.uid).copied().unwrap_or_default(), outside.end.clone())
+            };
+            if !runs {
+                return end.unwrap_or(End::Died("signal 9".into()));
             }
-            drop(outside);
             changed.await;
         }
     }

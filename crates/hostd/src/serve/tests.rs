@@ -30,6 +30,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::Request;
 use tonic::transport::Channel;
+use tonic::transport::Endpoint;
 
 use super::*;
 use crate::accept::tests::spec;
@@ -44,7 +45,7 @@ fn local() -> Listen {
 }
 
 async fn client(served: &Served) -> MicroVmClient<Channel> {
-    MicroVmClient::connect(format!("http://{}", served.grpc())).await.unwrap()
+    MicroVmClient::new(Endpoint::try_from(format!("http://{}", served.grpc())).unwrap().connect().await.unwrap())
 }
 
 /// Status and body of one request.
