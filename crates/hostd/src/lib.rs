@@ -18,6 +18,9 @@ mod service;
 pub mod table;
 pub mod tls;
 pub mod view;
+mod world;
 
 pub use host::Host;
 pub use host::Settings;
+pub use world::HostOptions;
+pub use world::World;

@@ -1,6 +1,5 @@
 //! The task of one microVM: observe, plan, apply, and wait for what comes next.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +19,12 @@ use crate::life;
 use crate::life::End;
 use crate::life::Life;
 use crate::life::Observed;
-use crate::life::Part;
 use crate::life::Process;
 use crate::life::Step;
 use crate::life::Wish;
 use crate::record::Record;
 use crate::view::Shown;
+use crate::world::parts;
 
 /// How long a step that is no part may take.
 const STEP: Duration = Duration::from_secs(60);
@@ -84,18 +83,7 @@ pub(crate) async fn keep<E: Effects>(host: Arc<Host<E>>, uid: String) {
 
 /// What should become of a microVM.
 fn wish(record: &Record, most: u32, grace: Duration) -> Wish {
-    if record.deleted { Wish::Gone { grace } } else { Wish::Run { parts: parts(record), most } }
-}
-
-/// What a microVM needs.
-fn parts(record: &Record) -> BTreeSet<Part> {
-    let spec = &record.spec;
-    let mut parts: BTreeSet<Part> = [Part::Kernel, Part::Seed].into();
-    parts.extend(spec.initrd.iter().map(|_| Part::Initrd));
-    parts.extend(spec.root_volume.iter().map(|_| Part::Root));
-    parts.extend((0..spec.additional_volumes.len()).map(Part::Volume));
-    parts.extend((0..spec.interfaces.len()).map(Part::Interface));
-    parts
+    if record.deleted { Wish::Gone { grace } } else { Wish::Run { parts: parts(&record.spec), most } }
 }
 
 fn observed(record: &Record, seen: &Seen, memory: &Memory) -> Observed {
