@@ -1,4 +1,4 @@
-//! The real outside: images, host options and VMMs, brought together for one microVM. It decides nothing.
+//! The real outside: images, host networks and VMMs, brought together for one microVM. It decides nothing.
 //!
 //! ```text
 //! <state-dir>/records/<uid>.json   what is wanted
