@@ -3,11 +3,11 @@
 //! The same tree and options give the same bytes. Nothing is taken from the clock or from chance. The image is made at its full size at once,
 //! with holes where nothing is, so it takes no more room than its contents.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::collections::BTreeMap;
 
 use mkext4::{FsBuilder, InodeCount, InodeHandle, RegionSink, SpecialKind};
 use thiserror::Error;

@@ -5,12 +5,12 @@ mod digest;
 pub mod ext4;
 pub mod guest_data;
 mod limits;
-#[cfg(test)]
-mod testing;
-//pub mod pull;
+pub mod pull;
 pub mod reference;
 pub mod seed;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 pub mod unpack;
 

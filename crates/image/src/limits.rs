@@ -25,15 +25,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            entries: 2_000_000,
-            bytes: 64 << 30,
-            file: 32 << 30,
-            path: 4095,
-            depth: 256,
-            header: 1 << 20,
-            memory: 256 << 20,
-            ratio: 200,
-        }
+        Self { entries: 2_000_000, bytes: 64 << 30, file: 32 << 30, path: 4095, depth: 256, header: 1 << 20, memory: 256 << 20, ratio: 200 }
     }
 }

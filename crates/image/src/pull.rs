@@ -103,7 +103,9 @@ pub async fn pull(store: &Store, reference: &Reference, options: &PullOptions, p
         let image = store.get(&name).map_err(stored)?;
         Ok(image.filter(|image| store.is_whole(&image.stored)))
     };
-    if !options.always && let Some(image) = there()? {
+    if !options.always
+        && let Some(image) = there()?
+    {
         return Ok(image);
     }
     let key = format!("pull-{}", Digest::of(name.as_bytes()).hex());
@@ -113,7 +115,9 @@ pub async fn pull(store: &Store, reference: &Reference, options: &PullOptions, p
     .await
     .map_err(stored)?;
     // What another brought while this one waited is as new as what it would bring itself.
-    if (waited || !options.always) && let Some(image) = there()? {
+    if (waited || !options.always)
+        && let Some(image) = there()?
+    {
         return Ok(image);
     }
     let work = store.work(&lock).map_err(stored)?;

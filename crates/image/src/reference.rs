@@ -221,16 +221,17 @@ fn is_repository_part(text: &str) -> bool {
 
 fn is_tag(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    text.len() <= LONGEST_TAG && text.bytes().next().is_some_and(word) && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
+    text.len() <= LONGEST_TAG
+        && text.bytes().next().is_some_and(word)
+        && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
 }
 
 /// An absolute path that means what it says. A colon would make its end look like a tag.
 fn plain_path(text: &str) -> Option<PathBuf> {
-    let plain = text.starts_with('/')
-        && !text.contains(|c: char| c == ':' || c.is_control())
-        && !text.ends_with(char::is_whitespace)
-        && text.split('/').all(|part| part != "..");
-    plain.then(|| Path::new(text).components().collect()).filter(|path: &PathBuf| path.parent().is_some())
+    let plain = text.starts_with('/') && !text.contains(|c: char| c == ':' || c.is_control()) && text.split('/').all(|part| part != "..");
+    // White space at its end would not be read back.
+    let read_back = |path: &PathBuf| path.parent().is_some() && !path.to_string_lossy().ends_with(char::is_whitespace);
+    plain.then(|| Path::new(text).components().collect()).filter(read_back)
 }
 
 impl fmt::Display for Reference {

@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::Digest;
 use crate::ext4::Ext4Error;
 use crate::tree::FindError;
 use crate::unpack::UnpackError;
-use crate::Digest;
 
 mod blob;
 mod lock;
@@ -35,11 +35,11 @@ mod prune;
 #[cfg(test)]
 mod tests;
 
-pub use lock::Hold;
 pub(crate) use blob::{Expected, check};
+pub use lock::Hold;
 pub(crate) use lock::{Lock, Work};
-pub(crate) use manifest::{Descriptor, LARGEST as LARGEST_MANIFEST, Manifest};
 pub use make::Disk;
+pub(crate) use manifest::{Descriptor, LARGEST as LARGEST_MANIFEST, Manifest};
 pub use prune::{InUse, Pruned};
 
 /// Counts up when a record's meaning changes: a record of another format is not read.
@@ -263,9 +263,7 @@ impl Store {
     pub fn inspect(&self, reference: &str) -> Result<Inspection, StoreError> {
         let image = self.get(reference)?.ok_or_else(|| StoreError::NotFound { reference: reference.to_owned() })?;
         let layers = match &image.stored {
-            Stored::Image { manifest } => {
-                self.manifest(manifest)?.layers.into_iter().map(|layer| (layer.digest, layer.size)).collect()
-            }
+            Stored::Image { manifest } => self.manifest(manifest)?.layers.into_iter().map(|layer| (layer.digest, layer.size)).collect(),
             Stored::File { blob } => vec![(blob.clone(), image.size)],
         };
         let mut made = Vec::new();
@@ -329,7 +327,9 @@ impl Store {
         let mut strays = self.entries("work")?;
         let known: BTreeSet<Digest> = self.list()?.iter().map(|image| image.stored.digest().clone()).collect();
         for folder in ["disks", "files"] {
-            strays.extend(self.entries(folder)?.into_iter().filter(|path| prune::made_of(path).is_none_or(|digest| !known.contains(&digest))));
+            strays.extend(
+                self.entries(folder)?.into_iter().filter(|path| prune::made_of(path).is_none_or(|digest| !known.contains(&digest))),
+            );
         }
         Ok(strays)
     }

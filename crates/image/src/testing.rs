@@ -76,7 +76,7 @@ impl Layer {
 
 /// Puts an image of layers into a store, as if it had been pulled.
 pub(crate) fn image(store: &crate::store::Store, reference: &str, layers: &[Vec<u8>]) -> crate::store::Image {
-    use crate::store::{Image, Manifest, Descriptor, Stored};
+    use crate::store::{Descriptor, Image, Manifest, Stored};
     let lock = store.lock("test").unwrap();
     let work = store.work(&lock).unwrap();
     let part = |bytes: &[u8]| {

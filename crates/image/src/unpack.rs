@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 
-use crate::tree::{Content, Inode, InodeId, Kind, Meta, Tree};
 use crate::Limits;
+use crate::tree::{Content, Inode, InodeId, Kind, Meta, Tree};
 use archive::{Archive, ArchiveError, Entry, EntryKind};
 use decompress::{Bounded, Excess};
 

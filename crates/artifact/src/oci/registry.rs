@@ -32,8 +32,7 @@ const RESUMES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(
 const LARGEST_BLOB: u64 = 16 << 30;
 
 /// The manifests that are understood: OCI's and Docker's, of one image or of one for each platform.
-const MANIFESTS: [&str; 4] =
-    [OCI_IMAGE_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE];
+const MANIFESTS: [&str; 4] = [OCI_IMAGE_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE];
 
 /// Why something could not be had from a registry.
 #[derive(Debug, Error)]

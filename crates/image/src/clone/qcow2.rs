@@ -49,7 +49,8 @@ pub(super) fn overlay(base: &Path, size: u64) -> Result<Vec<u8>, QcowError> {
 
     let mut header = Vec::with_capacity(CLUSTER as usize);
     let mut extensions = Vec::new();
-    for part in [BACKING_FORMAT.to_be_bytes(), 3_u32.to_be_bytes(), *b"raw\0", [0; 4], [0; 4]] {
+    // Filled up to 8 bytes, and followed by an empty one that ends them.
+    for part in [BACKING_FORMAT.to_be_bytes(), 3_u32.to_be_bytes(), *b"raw\0", [0; 4], [0; 4], [0; 4]] {
         extensions.extend_from_slice(&part);
     }
     let name_at = HEADER_LENGTH as usize + extensions.len();

@@ -1,5 +1,5 @@
-use std::os::unix::fs::MetadataExt;
 use std::io::{Seek, Write};
+use std::os::unix::fs::MetadataExt;
 
 use tar::EntryType;
 
@@ -20,10 +20,10 @@ fn options(size_mib: u32) -> Options {
     Options { size_mib, uuid: [7; 16], label: "root".to_owned() }
 }
 
-/// A list for the owner, user 1000, the group, the mask and the others, as archives have it.
-fn access_list() -> Vec<u8> {
+/// A list for the owner, user 1000, the group, the mask and the others, as archives have it. Those without a name have a number that says so.
+fn access_list(unnamed: u32) -> Vec<u8> {
     let mut value = 2_u32.to_le_bytes().to_vec();
-    for (tag, permission, id) in [(1_u16, 6_u16, u32::MAX), (2, 4, 1000), (4, 4, u32::MAX), (16, 6, u32::MAX), (32, 0, u32::MAX)] {
+    for (tag, permission, id) in [(1_u16, 6_u16, unnamed), (2, 4, 1000), (4, 4, unnamed), (16, 6, unnamed), (32, 0, unnamed)] {
         value.extend_from_slice(&tag.to_le_bytes());
         value.extend_from_slice(&permission.to_le_bytes());
         value.extend_from_slice(&id.to_le_bytes());
@@ -57,7 +57,7 @@ fn rich() -> (Tree, File) {
         .pax(&[
             ("SCHILY.xattr.security.capability", b"\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
             ("SCHILY.xattr.user.long", &[b'v'; 2000]),
-            ("SCHILY.xattr.system.posix_acl_access", &access_list()),
+            ("SCHILY.xattr.system.posix_acl_access", &access_list(u32::MAX)),
             ("SCHILY.xattr.com.apple.nonsense", b"left out"),
             ("mtime", b"4102444800.5"),
         ])
@@ -100,10 +100,10 @@ fn a_tree_is_a_sound_file_system_with_all_that_it_had() {
     let inode = |name: &str| debugfs(&path, &format!("stat {name}")).split_whitespace().nth(1).map(str::to_owned);
     assert_eq!(inode("bin/su"), inode("bin/again"));
 
-    // What debugfs gives back is the list as system calls have it.
+    // What debugfs gives back is the list as system calls have it, but for the unnamed numbers.
     let given = folder.path().join("acl");
     debugfs(&path, &format!("ea_get -f {} ping system.posix_acl_access", given.display()));
-    assert_eq!(std::fs::read(given).unwrap(), access_list());
+    assert_eq!(std::fs::read(given).unwrap(), access_list(0));
     let given = folder.path().join("su");
     debugfs(&path, &format!("dump bin/su {}", given.display()));
     assert_eq!(std::fs::read(given).unwrap(), [9; 10_000]);

@@ -53,7 +53,8 @@ fn ethernet(interface: &Interface) -> Result<Mapping, GuestDataError> {
         ethernet.extend(map([("dhcp4", true.into()), ("dhcp6", true.into()), ("dhcp-identifier", "mac".into())]));
         return Ok(ethernet);
     };
-    let wrong = |address: &str, expected| GuestDataError::Address { interface: interface.name.clone(), address: address.to_owned(), expected };
+    let wrong =
+        |address: &str, expected| GuestDataError::Address { interface: interface.name.clone(), address: address.to_owned(), expected };
     let cidr = "an address with a prefix length, such as 192.168.1.2/24";
     parse_cidr(&fixed.address).ok_or_else(|| wrong(&fixed.address, cidr))?;
     ethernet.extend(map([("addresses", Value::Sequence(vec![fixed.address.as_str().into()]))]));

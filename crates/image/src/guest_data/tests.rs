@@ -116,7 +116,13 @@ fn what_is_no_mapping_is_refused() {
         let error = compose(&given(&[("meta-data", text)]), &facts()).unwrap_err();
         assert!(matches!(error, GuestDataError::NotAMapping { key: "meta-data", .. }), "{error}");
     }
-    let bomb = format!("a: &a [x,x,x,x,x,x,x,x,x]\n{}", ('b'..='z').zip('a'..='z').map(|(new, old)| format!("{new}: &{new} [*{old},*{old},*{old},*{old},*{old},*{old},*{old},*{old},*{old}]\n")).collect::<String>());
+    let bomb = format!(
+        "a: &a [x,x,x,x,x,x,x,x,x]\n{}",
+        ('b'..='z')
+            .zip('a'..='z')
+            .map(|(new, old)| format!("{new}: &{new} [*{old},*{old},*{old},*{old},*{old},*{old},*{old},*{old},*{old}]\n"))
+            .collect::<String>()
+    );
     assert!(compose(&given(&[("meta-data", &bomb)]), &facts()).is_err());
     let long = "a".repeat(LARGEST_READ + 1);
     assert!(matches!(compose(&given(&[("meta-data", &long)]), &facts()), Err(GuestDataError::TooLarge { .. })));

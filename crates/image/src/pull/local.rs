@@ -145,9 +145,8 @@ impl Import<'_> {
         let text = files.read("manifest.json", LARGEST_MANIFEST)?;
         let images: Vec<DockerImage> =
             serde_json::from_slice(&text).map_err(|error| files.wrong(format!("manifest.json cannot be read: {error}")))?;
-        let tagged = |image: &&DockerImage| {
-            tag.is_none_or(|tag| image.repo_tags.iter().flatten().any(|name| name.ends_with(&format!(":{tag}"))))
-        };
+        let tagged =
+            |image: &&DockerImage| tag.is_none_or(|tag| image.repo_tags.iter().flatten().any(|name| name.ends_with(&format!(":{tag}"))));
         let mut fitting = images.iter().filter(tagged);
         let image = match (fitting.next(), fitting.next()) {
             (Some(only), None) => only,

@@ -213,7 +213,9 @@ async fn layouts_and_archives_are_read() {
     tar("-cf", &archive);
     tar("-czf", &packed);
     let mut digests = Vec::new();
-    for text in [format!("oci:{}", layout.display()), format!("oci-archive:{}:v1", archive.display()), format!("oci-archive:{}", packed.display())] {
+    for text in
+        [format!("oci:{}", layout.display()), format!("oci-archive:{}:v1", archive.display()), format!("oci-archive:{}", packed.display())]
+    {
         let store = Store::open(&folder.path().join(format!("store{}", digests.len()))).unwrap();
         let image = get(&store, &text.parse().unwrap()).await.unwrap();
         assert_eq!(image.reference, text);
@@ -241,7 +243,8 @@ async fn what_docker_saves_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("saved.tar");
     let manifest = json!([{ "Config": "config.json", "RepoTags": ["test/os:v1"], "Layers": ["1/layer.tar", "2/layer.tar"] }]);
-    let plain = [Layer::default().file("a", b"below").file("b", b"hidden").tar(), Layer::default().file(".wh.b", b"").file("c", b"above").tar()];
+    let plain =
+        [Layer::default().file("a", b"below").file("b", b"hidden").tar(), Layer::default().file(".wh.b", b"").file("c", b"above").tar()];
     // Docker writes a layer that two images share once, and links to it.
     let saved = Layer::default()
         .file("real/layer.tar", &plain[0])

@@ -44,11 +44,8 @@ impl Store {
         if !path.is_file() {
             let work = self.work(&lock)?;
             let (tree, contents) = self.unpack(manifest, &work, limits)?;
-            let options = ext4::Options {
-                size_mib: size_mib.unwrap_or_else(|| ext4::size_for(&tree)),
-                uuid: manifest.uuid(),
-                label: String::new(),
-            };
+            let options =
+                ext4::Options { size_mib: size_mib.unwrap_or_else(|| ext4::size_for(&tree)), uuid: manifest.uuid(), label: String::new() };
             let unfinished = work.path().join("disk");
             ext4::write(&tree, &contents, &unfinished, &options).map_err(|source| match source {
                 ext4::Ext4Error::Io { path, source } => StoreError::at(&path, source),

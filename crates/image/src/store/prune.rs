@@ -70,7 +70,9 @@ impl Store {
         let mut kept = roots.clone();
         for image in &roots {
             // A raw file is no manifest, and one that is damaged names no parts.
-            if self.is_manifest(image) && let Ok(manifest) = self.manifest(image) {
+            if self.is_manifest(image)
+                && let Ok(manifest) = self.manifest(image)
+            {
                 kept.extend(manifest.parts().map(|part| part.digest.clone()));
             }
         }

@@ -155,18 +155,20 @@ impl<R: Read> Archive<R> {
         let follows = if matches!(kind, EntryKind::HardLink | EntryKind::Symlink) { 0 } else { size };
         self.left = follows;
         self.padding = padding(follows);
-        let owner = |said: Option<u64>, own: io::Result<u64>| {
-            let id = said.map_or(own, Ok).ok().and_then(|id| u32::try_from(id).ok());
+        let old = header.as_old();
+        let owner = |said: Option<u64>, field: &[u8], own: io::Result<u64>| {
+            let id = said.or_else(|| or_blank(field, own)).and_then(|id| u32::try_from(id).ok());
             id.ok_or_else(|| number_of(&path, "owner"))
         };
-        let uid = owner(said.uid, header.uid())?;
-        let gid = owner(said.gid, header.gid())?;
+        let uid = owner(said.uid, &old.uid, header.uid())?;
+        let gid = owner(said.gid, &old.gid, header.gid())?;
+        let mode = or_blank(&old.mode, header.mode()).ok_or_else(|| number_of(&path, "mode"))?;
         let seconds = i64::try_from(header.mtime().unwrap_or_default()).unwrap_or_default();
         Ok(Entry {
             kind,
             link: said.link.unwrap_or_else(|| header.link_name_bytes().unwrap_or_default().into_owned()),
             size: follows,
-            mode: header.mode().map_err(|_| number_of(&path, "mode"))? & 0o7777,
+            mode: mode & 0o7777,
             uid,
             gid,
             modified: said.modified.unwrap_or((seconds, 0)),
@@ -274,9 +276,15 @@ impl Said {
 
 /// The size a header tells. Written in binary it has twelve bytes, of which the crate `tar` reads the last eight.
 fn size_of(header: &tar::Header) -> Option<u64> {
-    let field = &header.as_old().size;
+    let field = &header.as_old().size[..];
     let binary = field[0] & 0x80 != 0;
-    if binary && field[..4] != [0x80, 0, 0, 0] { None } else { header.entry_size().ok() }
+    if binary && field[..4] != [0x80, 0, 0, 0] { None } else { or_blank(field, header.entry_size()) }
+}
+
+/// A number, or the default where its field was left blank, as old archivers do.
+fn or_blank<T: Default>(field: &[u8], number: io::Result<T>) -> Option<T> {
+    let blank = field.iter().all(|byte| matches!(byte, 0 | b' '));
+    if blank { Some(T::default()) } else { number.ok() }
 }
 
 fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
