@@ -6,7 +6,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use oci_client::client::{BlobResponse, ClientConfig, ClientProtocol};
 use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
-use oci_client::manifest::{ImageIndexEntry, OciDescriptor, OciImageManifest, OciManifest};
+use oci_client::manifest::{
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
+    OciDescriptor, OciImageManifest, OciManifest,
+};
 use oci_client::{Client, ParseError, Reference, RegistryOperation};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -27,6 +30,9 @@ const STALL_TIME: Duration = Duration::from_secs(30);
 const RESUMES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
 /// The largest blob taken: far above any binary or disk image layer, far below what fills a disk by surprise.
 const LARGEST_BLOB: u64 = 16 << 30;
+
+/// The manifests that are understood: OCI's and Docker's, of one image or of one for each platform.
+const MANIFESTS: [&str; 4] = [OCI_IMAGE_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE];
 
 /// Why something could not be had from a registry.
 #[derive(Debug, Error)]
@@ -130,6 +136,8 @@ pub struct Image {
     pub digest: String,
     /// The manifest: the configuration's descriptor and those of the layers, lowest first.
     pub manifest: OciImageManifest,
+    /// The manifest as the registry has it, byte for byte: what the digest is of.
+    pub bytes: Vec<u8>,
 }
 
 /// A connection to the registry of one image.
@@ -190,9 +198,9 @@ impl Registry {
     /// # Errors
     /// When the image does not exist, is not made for the platform, or is not what its digest says.
     pub async fn image(&self, platform: &Platform) -> Result<Image, OciError> {
-        let (manifest, digest) = self.manifest(&self.asked).await?;
+        let (manifest, digest, bytes) = self.manifest(&self.asked).await?;
         let index = match manifest {
-            OciManifest::Image(manifest) => return Ok(Image { digest, manifest }),
+            OciManifest::Image(manifest) => return Ok(Image { digest, manifest, bytes }),
             OciManifest::ImageIndex(index) => index.manifests,
         };
         let missing = || OciError::Platform {
@@ -202,14 +210,17 @@ impl Registry {
         };
         let entry = index.iter().find(|entry| platform_of(entry).as_ref() == Some(platform)).ok_or_else(missing)?;
         match self.manifest(&self.asked.clone_with_digest(entry.digest.clone())).await? {
-            (OciManifest::Image(manifest), digest) => Ok(Image { digest, manifest }),
-            (OciManifest::ImageIndex(_), _) => Err(missing()),
+            (OciManifest::Image(manifest), digest, bytes) => Ok(Image { digest, manifest, bytes }),
+            (OciManifest::ImageIndex(_), ..) => Err(missing()),
         }
     }
 
-    async fn manifest(&self, reference: &Reference) -> Result<(OciManifest, String), OciError> {
+    async fn manifest(&self, reference: &Reference) -> Result<(OciManifest, String, Vec<u8>), OciError> {
         let what = reference.digest().map_or_else(|| self.named.whole(), str::to_owned);
-        self.client.pull_manifest(reference, &self.auth).await.map_err(|error| self.failed(error, &what))
+        let failed = |error| self.failed(error, &what);
+        let (bytes, digest) = self.client.pull_manifest_raw(reference, &self.auth, &MANIFESTS).await.map_err(failed)?;
+        let unreadable = |error: serde_json::Error| failed(OciDistributionError::ManifestParsingError(error.to_string()));
+        Ok((serde_json::from_slice(&bytes).map_err(unreadable)?, digest, bytes.to_vec()))
     }
 
     /// Writes a blob, and succeeds only when every byte is there and they are what the descriptor's digest says. Until then the
