@@ -4,6 +4,7 @@
 //! `nsenter … <daemon> <hidden subcommand>`, where the subcommand calls [`run`]. The code is always the daemon's own, however old the LAN is.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::io::Write;
 use std::net::IpAddr;
 use std::process::Stdio;
@@ -11,7 +12,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
-use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 
 use crate::device;
@@ -130,7 +130,8 @@ pub(crate) async fn call(pid: u32, agent: &[OsString], request: &Request) -> Res
 /// Standard input or output is closed. What fails of the request is in the reply.
 pub async fn run() -> std::io::Result<()> {
     let mut text = Vec::new();
-    tokio::io::stdin().take(LARGEST).read_to_end(&mut text).await?;
+    // Nothing else is to be done until it is there.
+    std::io::stdin().lock().take(LARGEST).read_to_end(&mut text)?;
     let reply = match serde_json::from_slice(&text) {
         Ok(request) => apply(request).await.unwrap_or_else(|error| Reply::Failed(chain(&error))),
         Err(error) => Reply::Failed(format!("the request is none: {error}")),

@@ -126,7 +126,11 @@ pub fn static_address(field: &str, value: &StaticAddress) -> Result<Address, Inv
 }
 
 fn cidr(field: &str, value: &str, example: &str) -> Result<IpNet, Invalid> {
-    value.parse().map_err(|_| invalid(field, format!("must be an address with a prefix, such as {example}"), value))
+    let parsed = value.split_once('/').and_then(|(address, prefix)| {
+        let digits = prefix.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| IpNet::new(address.parse().ok()?, prefix.parse().ok()?).ok())?
+    });
+    parsed.ok_or_else(|| invalid(field, format!("must be an address with a prefix, such as {example}"), value))
 }
 
 /// An address with prefix that a host can have.

@@ -18,20 +18,20 @@ use crate::check::Invalid;
 use crate::device;
 use crate::device::DeviceError;
 use crate::device::OwnedDevice;
+use crate::interface;
+use crate::interface::Attach;
+use crate::interface::Attached;
+use crate::interface::Interface;
 use crate::lan::Lan;
 use crate::lan::LanError;
 use crate::lan::Plan;
-use crate::mac::Mac;
 use crate::macvtap;
 use crate::macvtap::Macvtap;
-use crate::name;
 use crate::name::Mark;
-use crate::netlink::Link;
 use crate::netlink::Netlink;
 use crate::netlink::NetlinkError;
 use crate::passt::Passt;
 use crate::port;
-use crate::port::Forward;
 use crate::port::PortError;
 use crate::port::WantedForward;
 use crate::process;
@@ -59,91 +59,6 @@ pub struct Config {
     pub agent: Vec<OsString>,
     /// The network of LANs; each LAN has it for itself.
     pub lan_network: Ipv4Net,
-}
-
-/// An interface of a microVM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
-    /// The microVM's uid.
-    pub uid: String,
-    /// The interface's name in the spec.
-    pub device_id: String,
-    /// Which of the microVM's interfaces it is, from 0.
-    pub position: u8,
-    /// The guest's MAC.
-    pub mac: Option<Mac>,
-    /// How it reaches the world.
-    pub attach: Attach,
-}
-
-/// How an interface reaches the world.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attach {
-    /// A tap, on this bridge or (Firecracker's metadata) on none. Takes NET_ADMIN.
-    Tap {
-        /// The bridge.
-        bridge: Option<String>,
-    },
-    /// A macvtap on this parent. Takes NET_ADMIN, and root for its file.
-    Macvtap {
-        /// The parent.
-        parent: String,
-    },
-    /// The VMM's own user networking (QEMU's `-netdev user`).
-    User {
-        /// Ports that lead in.
-        forwards: Vec<WantedForward>,
-    },
-    /// passt, which the VMM connects to (QEMU's `-netdev stream`).
-    Passt {
-        /// Ports that lead in.
-        forwards: Vec<WantedForward>,
-    },
-    /// A LAN without privileges, shared by the microVMs that name it.
-    UserLan {
-        /// Its name.
-        lan: String,
-        /// The microVM's address; without one it is chosen.
-        address: Option<Ipv4Addr>,
-        /// Ports that lead in.
-        forwards: Vec<WantedForward>,
-    },
-}
-
-/// What a VMM needs to know of an interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attached {
-    /// A tap, to open by name or by [`tap::open`].
-    Tap(Link),
-    /// A macvtap, to open by [`macvtap::open`]. The guest must have its MAC.
-    Macvtap(Link),
-    /// Ports for the VMM's own user networking. The VMM chooses the guest's address.
-    User {
-        /// Ports that lead in.
-        forwards: Vec<Forward>,
-    },
-    /// passt.
-    Passt {
-        /// The Unix socket to connect to.
-        socket: PathBuf,
-        /// Ports that lead in.
-        forwards: Vec<Forward>,
-    },
-    /// A tap in a LAN.
-    UserLan {
-        /// The tap, in the LAN's network namespace.
-        tap: Link,
-        /// What to put before the VMM's command, so that it runs in the LAN's namespaces.
-        enter: Vec<String>,
-        /// The guest's address and prefix. It must have this one: forwarded ports lead there.
-        address: Ipv4Net,
-        /// The gateway.
-        gateway: Ipv4Addr,
-        /// The name server.
-        nameserver: Ipv4Addr,
-        /// Ports that lead in.
-        forwards: Vec<Forward>,
-    },
 }
 
 /// The host's network cannot be used.
@@ -273,7 +188,7 @@ impl HostNet {
     /// A field breaks a rule, the host lacks something, or the kernel or a program refuses. What is made by then stays: call again, or
     /// [`delete`](Self::delete).
     pub async fn ensure(&self, interface: &Interface) -> Result<Attached, EnsureError> {
-        checked(interface)?;
+        interface::check(interface)?;
         let _turn = self.turn.lock().await;
         let Interface { uid, device_id, position, mac, attach } = interface;
         let mark = Mark { instance: self.config.instance.clone(), uid: uid.clone(), device_id: device_id.clone() };
@@ -399,26 +314,5 @@ impl HostNet {
         }
         let devices = device::list(&self.netlink, &self.config.instance).await?;
         Ok(Owned { devices, lans, processes, records: self.records.uids()? })
-    }
-}
-
-/// What is said about an interface, before anything is done.
-fn checked(interface: &Interface) -> Result<(), Invalid> {
-    let Interface { uid, device_id, position, attach, .. } = interface;
-    check::id("uid", uid)?;
-    let at = format!("interfaces[{position}]");
-    check::device_id(&format!("{at}.device_id"), device_id)?;
-    if *position >= name::POSITIONS {
-        return Err(Invalid {
-            field: "interfaces".into(),
-            rule: "must be 16 at most".into(),
-            value: (u16::from(*position) + 1).to_string(),
-        });
-    }
-    match attach {
-        Attach::Tap { bridge: Some(bridge) } => check::interface_name(&format!("{at}.bridge"), bridge),
-        Attach::Macvtap { parent } => check::interface_name(&format!("{at}.parent"), parent),
-        Attach::UserLan { lan, .. } => check::id(&format!("{at}.lan"), lan),
-        Attach::Tap { bridge: None } | Attach::User { .. } | Attach::Passt { .. } => Ok(()),
     }
 }

@@ -55,7 +55,7 @@ pub enum LanError {
     #[error(transparent)]
     Slirp(#[from] SlirpError),
     /// All addresses are taken, or the one that was asked for.
-    #[error("the LAN {lan} has no free address{}", wanted.map(|address| format!(" {address}")).unwrap_or_default())]
+    #[error("the LAN {lan} has no free address{}", .wanted.map(|address| format!(" {address}")).unwrap_or_default())]
     NoAddress {
         /// Its name.
         lan: String,

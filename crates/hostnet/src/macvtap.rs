@@ -69,7 +69,7 @@ pub async fn ensure(netlink: &Netlink, wanted: &Macvtap) -> Result<Link, DeviceE
     if !link.up || change != (Change { up: true, ..Change::default() }) {
         netlink.change(&link, change).await?;
     }
-    Ok(netlink.link(&link.name).await?.ok_or(DeviceError::Missing(link.name))?)
+    netlink.link(&link.name).await?.ok_or(DeviceError::Missing(link.name))
 }
 
 async fn create(netlink: &Netlink, names: &[String], parent: u32, mac: Mac, mark: &Mark) -> Result<Link, DeviceError> {
@@ -77,7 +77,7 @@ async fn create(netlink: &Netlink, names: &[String], parent: u32, mac: Mac, mark
         match netlink.add_macvtap(name, parent, mac, name::GROUP).await {
             Err(error) if error.exists() && netlink.link(name).await?.is_some() => {}
             Err(error) => return Err(error.into()),
-            Ok(()) => return Ok(netlink.link(name).await?.ok_or_else(|| DeviceError::Missing(name.clone()))?),
+            Ok(()) => return netlink.link(name).await?.ok_or_else(|| DeviceError::Missing(name.clone())),
         }
     }
     Err(DeviceError::NamesTaken { mark: mark.alias(), names: names.join(", ") })

@@ -61,7 +61,7 @@ pub struct Forward {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PortError {
     /// The port that was asked for is another's.
-    #[error("the port {port} ({}) of 127.0.0.1 is in use, or another microVM's", protocol.text())]
+    #[error("the port {port} ({}) of 127.0.0.1 is in use, or another microVM's", .protocol.text())]
     Taken {
         /// The port.
         port: u16,

@@ -7,6 +7,7 @@ use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -113,12 +114,16 @@ pub(crate) fn find(mark: &ProcessMark) -> Option<OwnedProcess> {
     list(&mark.instance).into_iter().find(|found| found.mark == *mark)
 }
 
-/// Whether it runs as our user, or we are root: anybody can write a mark.
+/// Whether we started it: anybody can write a mark. It runs as our user or, where we are root and it may run as another, its standard input is a
+/// private file of ours.
 fn ours(pid: u32) -> bool {
     let me = rustix::process::geteuid();
+    if me.is_root() {
+        return fs::metadata(format!("/proc/{pid}/fd/0")).is_ok_and(|file| file.is_file() && file.uid() == 0 && file.mode() & 0o077 == 0);
+    }
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let uid = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse::<u32>().ok());
-    me.is_root() || uid == Some(me.as_raw())
+    uid == Some(me.as_raw())
 }
 
 fn alive(pid: u32) -> bool {

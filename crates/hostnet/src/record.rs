@@ -33,7 +33,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// It is no record, or of another version.
-    #[error("{path} is no record of version {VERSION}: {why}")]
+    #[error("{path} is no record of version {version}: {why}", version = VERSION)]
     Broken {
         /// The file.
         path: PathBuf,

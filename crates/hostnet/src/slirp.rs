@@ -59,7 +59,7 @@ async fn ask(socket: &Path, request: Value) -> Result<Value, SlirpError> {
         stream.shutdown().await?;
         let mut reply = Vec::new();
         stream.take(LARGEST).read_to_end(&mut reply).await?;
-        Ok(serde_json::from_slice::<Value>(&reply)?)
+        Ok::<Value, std::io::Error>(serde_json::from_slice(&reply)?)
     };
     let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
     let reply = tokio::time::timeout(PATIENCE, talk).await.map_err(late).flatten().map_err(SlirpError::Silent)?;

@@ -64,7 +64,7 @@ pub async fn ensure(netlink: &Netlink, tap: &Tap) -> Result<Link, DeviceError> {
     if !link.up || change.mtu.is_some() || change.master.is_some() {
         netlink.change(&link, change).await?;
     }
-    Ok(netlink.link(&link.name).await?.ok_or(DeviceError::Missing(link.name))?)
+    netlink.link(&link.name).await?.ok_or(DeviceError::Missing(link.name))
 }
 
 /// Makes it under the first name that is free, and lets it stay once it is marked.

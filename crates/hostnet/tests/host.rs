@@ -53,7 +53,7 @@ async fn the_helpers() {
             let (a, b) = taps.split_once(' ').expect("two taps");
             let netlink = Netlink::open().expect("netlink");
             let mut from = tap::open(&netlink, a, false).await.expect("opened");
-            let mut to = tap::open(&netlink, b, false).await.expect("opened");
+            let to = tap::open(&netlink, b, false).await.expect("opened");
             let mut frame = vec![0xff; 6];
             frame.extend([2, 0, 0, 0, 0, 9, 0x88, 0xb5]);
             frame.resize(60, 7);
@@ -64,7 +64,7 @@ async fn the_helpers() {
                 let mut ready = [rustix::event::PollFd::from_borrowed_fd(to.as_fd(), rustix::event::PollFlags::IN)];
                 let limit = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
                 while rustix::event::poll(&mut ready, Some(&limit)).expect("polled") > 0 {
-                    let length = to.read(&mut seen).expect("read");
+                    let length = (&to).read(&mut seen).expect("read");
                     if seen[..length] == frame {
                         return;
                     }

@@ -2,7 +2,7 @@ use super::*;
 
 fn text(forwards: &[Forward], runas: Option<u32>) -> String {
     let args = args(Path::new("/run/s"), forwards, runas);
-    args.join(" ".as_ref()).into_string().expect("text")
+    args.join(std::ffi::OsStr::new(" ")).into_string().expect("text")
 }
 
 #[test]
