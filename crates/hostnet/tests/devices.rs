@@ -38,6 +38,12 @@ fn macvtap_on(parent: &str) -> Macvtap {
     Macvtap { mark: mark("uid1", "eth1"), position: 0, parent: parent.into(), mac: None }
 }
 
+/// A bridge whose MTU was chosen: one that was not follows its ports.
+fn bridge() {
+    ip("link add br0 type bridge");
+    ip("link set br0 up mtu 1400");
+}
+
 async fn owned(netlink: &Netlink) -> Vec<String> {
     device::list(netlink, "test").await.expect("listed").into_iter().map(|device| device.name).collect()
 }
@@ -45,8 +51,7 @@ async fn owned(netlink: &Netlink) -> Vec<String> {
 #[test]
 fn a_tap_is_made_once_and_removed_once() {
     in_namespace("a_tap_is_made_once_and_removed_once", || async {
-        ip("link add br0 mtu 1400 type bridge");
-        ip("link set br0 up");
+        bridge();
         let netlink = Netlink::open().expect("netlink");
         let made = tap::ensure(&netlink, &tap_on("br0")).await.expect("made");
         let seen = told(&made.name).expect("it is there");
@@ -123,7 +128,7 @@ fn anothers_device_of_the_same_name_is_left_alone() {
 #[test]
 fn a_crash_between_any_two_steps_of_a_tap_leaves_nothing_astray() {
     in_namespace("a_crash_between_any_two_steps_of_a_tap_leaves_nothing_astray", || async {
-        ip("link add br0 mtu 1400 type bridge");
+        bridge();
         let netlink = Netlink::open().expect("netlink");
         let wanted = tap_on("br0");
         let before = devices().len();
