@@ -26,6 +26,8 @@ need() { # command, what for, packages
 need cc "a C compiler and linker" gcc libc6-dev
 need git "git" git ca-certificates
 need awk "awk" gawk
+need qemu-system-x86_64 "QEMU, which runs the tests' microVMs" qemu-system-x86
+need qemu-img "QEMU's disk tool" qemu-utils
 
 if ! command -v cargo >/dev/null; then
     missing+=("Rust: run: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . ~/.cargo/env")
