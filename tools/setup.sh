@@ -27,9 +27,11 @@ need cc "a C compiler and linker" gcc libc6-dev
 need git "git" git ca-certificates
 need awk "awk" gawk
 need ip "tests of the host's network" iproute2
-need unshare "network namespaces" util-linux
 need passt "guests' networks without privileges" passt
+need qemu-img "QEMU's disk tool" qemu-utils
+need qemu-system-x86_64 "QEMU, which runs the tests' microVMs" qemu-system-x86
 need slirp4netns "guests' LANs without privileges" slirp4netns
+need unshare "network namespaces" util-linux
 
 if ! command -v cargo >/dev/null; then
     missing+=("Rust: run: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . ~/.cargo/env")

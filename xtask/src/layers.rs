@@ -14,6 +14,7 @@ const LAYERS: [&[&str]; 8] = [
     &["capstead-capi"],
     &["capstead-engine", "capstead-flintlock", "capstead-hostnet", "capstead-workload"],
     &["capstead-engine", "capstead-flintlock", "capstead-image", "capstead-workload"],
+    &["capstead-engine", "capstead-flintlock", "capstead-vmm", "capstead-workload"],
     &["capstead-provider"],
     &["capstead-plane", "capstead-lab"],
     &["capstead-microvm"],
