@@ -146,6 +146,13 @@ fn gnu_long_names_are_read() {
 }
 
 #[test]
+fn only_files_have_content_whatever_a_header_says() {
+    let sized = |header: &mut tar::Header| header.set_size(512);
+    let layer = Layer::default().raw(EntryType::Directory, "a", "", b"", sized).raw(EntryType::Symlink, "b", "a", b"", sized).file("c", b"1");
+    assert_eq!(unpack(&[layer.tar()]).unwrap(), ["/a/", "/b -> a", "/c = 1"]);
+}
+
+#[test]
 fn nothing_leads_out_of_the_image() {
     let base = Layer::default().folder("etc/").link("out", "/").link("up", "../../../etc").link("nowhere", "../../made");
     let top = Layer::default().file("out/a", b"1").file("up/b", b"1").file("nowhere/c", b"1").file("/etc/d", b"1");
