@@ -179,7 +179,8 @@ fn a_kill_at_any_time_leaves_nothing_that_is_taken_for_whole() {
         make(&Store::open(Path::new(&root)).unwrap());
         return;
     }
-    let content: Vec<u8> = (0..8_000_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes().into_iter().next()).collect();
+    let content: Vec<u8> =
+        (0..8_000_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes().into_iter().next()).collect();
     let layers = [Layer::default().file("big", &content).tar()];
     let (_folder, undisturbed) = store();
     image(&undisturbed, "registry.test/os:1", &layers);

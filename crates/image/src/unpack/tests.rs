@@ -148,7 +148,8 @@ fn gnu_long_names_are_read() {
 #[test]
 fn only_files_have_content_whatever_a_header_says() {
     let sized = |header: &mut tar::Header| header.set_size(512);
-    let layer = Layer::default().raw(EntryType::Directory, "a", "", b"", sized).raw(EntryType::Symlink, "b", "a", b"", sized).file("c", b"1");
+    let layer =
+        Layer::default().raw(EntryType::Directory, "a", "", b"", sized).raw(EntryType::Symlink, "b", "a", b"", sized).file("c", b"1");
     assert_eq!(unpack(&[layer.tar()]).unwrap(), ["/a/", "/b -> a", "/c = 1"]);
 }
 
