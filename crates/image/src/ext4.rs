@@ -30,10 +30,13 @@ const LOST_AND_FOUND: &str = "lost+found";
 /// The size of a disk for which none is asked for, in MiB, as the thin devices of upstream's documents have it. Holes take no room.
 pub const DEFAULT_SIZE_MIB: u32 = 10 * 1024;
 
+/// The largest disk, in MiB. Beyond it the layout alone takes much memory, and a mistyped size should not.
+pub const LARGEST_SIZE_MIB: u32 = 1 << 20;
+
 /// How to make an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Its size in MiB.
+    /// Its size in MiB, from 16 to [`LARGEST_SIZE_MIB`]; less is taken for 16.
     pub size_mib: u32,
     /// The file system's UUID.
     pub uuid: [u8; 16],
@@ -51,6 +54,12 @@ pub enum Ext4Error {
         size_mib: u32,
         /// The least that may do, in MiB.
         needed: u64,
+    },
+    /// Nobody needs that much.
+    #[error("a disk of {size_mib} MiB is too large: at most {LARGEST_SIZE_MIB} are supported")]
+    TooLarge {
+        /// The size asked for, in MiB.
+        size_mib: u32,
     },
     /// One thing in the tree is beyond what ext4 can hold.
     #[error("ext4 cannot hold `{path}` ({reason})")]
@@ -80,7 +89,7 @@ pub enum Ext4Error {
 #[must_use]
 pub fn size_for(tree: &Tree) -> u32 {
     let mut size = DEFAULT_SIZE_MIB;
-    while least(tree) > u64::from(size) / 4 * 3 && size < u32::MAX / 2 {
+    while least(tree) > u64::from(size) / 4 * 3 && size < LARGEST_SIZE_MIB {
         size = (size * 2).next_power_of_two();
     }
     size
@@ -99,6 +108,9 @@ fn least(tree: &Tree) -> u64 {
 /// # Errors
 /// When the tree does not fit or cannot be held by ext4, or a file cannot be read or written.
 pub fn write(tree: &Tree, contents: &File, path: &Path, options: &Options) -> Result<(), Ext4Error> {
+    if options.size_mib > LARGEST_SIZE_MIB {
+        return Err(Ext4Error::TooLarge { size_mib: options.size_mib });
+    }
     let size = (u64::from(options.size_mib) * MIB).max(SMALLEST);
     let needed = least(tree);
     let too_small = || Ext4Error::TooSmall { size_mib: options.size_mib, needed };

@@ -11,6 +11,8 @@ mod tests;
 
 /// The most symbolic links followed for one path, as in Linux.
 const MOST_LINKS: usize = 40;
+/// The most names gone through for one path, links' targets included: long targets of many links must not make us walk for hours.
+const MOST_STEPS: usize = 2048;
 
 /// Stands for one inode of one [`Tree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,7 +94,7 @@ pub enum FindError {
         path: String,
     },
     /// Links lead to links without end.
-    #[error("{path} in the image is a chain of more than {MOST_LINKS} links")]
+    #[error("{path} in the image is a chain of more than {MOST_LINKS} links, or of very long ones")]
     Links {
         /// The path looked for.
         path: String,
@@ -216,10 +218,14 @@ impl Tree {
     pub(crate) fn follow(&self, path: &str) -> Result<Followed, TooManyLinks> {
         let mut todo: Vec<String> = parts(path).rev().map(str::to_owned).collect();
         let mut at = Vec::new();
-        let mut links = 0;
+        let (mut links, mut steps) = (0, 0);
         // Names for which there is nothing yet: what follows them is taken as it is written.
         let mut missing: Vec<String> = Vec::new();
         while let Some(part) = todo.pop() {
+            steps += 1;
+            if steps > MOST_STEPS {
+                return Err(TooManyLinks);
+            }
             if part == ".." {
                 if missing.pop().is_none() {
                     at.pop();

@@ -48,6 +48,8 @@ pub struct Unpacker<W> {
     memory: u64,
     /// The names the current layer has written: its whiteouts leave them alone.
     fresh: HashSet<(InodeId, String)>,
+    /// The folders of which nothing is left but what the current layer has written.
+    cleared: HashSet<InodeId>,
 }
 
 /// Why one entry failed, before it is said which.
@@ -66,8 +68,8 @@ impl From<Refusal> for Failure {
 impl<W: Write> Unpacker<W> {
     /// Begins with an empty tree. Files' contents are written to `contents`, one after another.
     pub fn new(contents: W, limits: Limits) -> Self {
-        let (tree, fresh) = (Tree::default(), HashSet::new());
-        Self { tree, contents, limits, written: 0, layers: 0, entries: 0, unpacked: 0, memory: 0, fresh }
+        let (tree, fresh, cleared) = (Tree::default(), HashSet::new(), HashSet::new());
+        Self { tree, contents, limits, written: 0, layers: 0, entries: 0, unpacked: 0, memory: 0, fresh, cleared }
     }
 
     /// Puts the next layer on top: a tar archive, compressed with gzip or zstd or not at all. It is read to its end.
@@ -78,6 +80,7 @@ impl<W: Write> Unpacker<W> {
         let layer = self.layers;
         self.layers += 1;
         self.fresh.clear();
+        self.cleared.clear();
         let excess = Rc::new(Cell::new(None));
         let mut current = Vec::new();
         let result = self.entries(bytes, &excess, &mut current);
@@ -314,6 +317,13 @@ impl<W: Write> Unpacker<W> {
 
     /// Removes from a folder all that the current layer has not written. Whether anything is left.
     fn clear(&mut self, folder: InodeId) -> bool {
+        if !self.tree.is_folder(folder) {
+            return false;
+        }
+        // What came since is the current layer's own, and need not be gone through again for each whiteout.
+        if !self.cleared.insert(folder) {
+            return self.tree.children(folder).next().is_some();
+        }
         // No deeper than the limit of depth.
         let all: Vec<(String, InodeId)> = self.tree.children(folder).map(|(name, id)| (name.to_owned(), id)).collect();
         let mut left = false;

@@ -155,6 +155,8 @@ fn what_does_not_fit_is_refused() {
     write(&tree, &contents, &path, &options(32)).unwrap();
     fsck(&path);
     assert_eq!(size_for(&tree), DEFAULT_SIZE_MIB);
+    let size_mib = LARGEST_SIZE_MIB + 1;
+    assert!(matches!(write(&tree, &contents, &path, &options(size_mib)), Err(Ext4Error::TooLarge { .. })));
 
     let (tree, contents) = unpack(&[Layer::default().pax(&[("SCHILY.xattr.user.long", &[b'v'; 5000])]).file("a/b", b"").tar()]);
     let error = write(&tree, &contents, &path, &options(32)).unwrap_err();

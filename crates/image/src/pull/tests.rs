@@ -52,10 +52,13 @@ fn write_layout(folder: &Path, layers: &[Vec<u8>]) {
     fs::write(folder.join("index.json"), index_of(&manifest, "v1").to_string()).unwrap();
 }
 
+/// By path: the media type, and the body.
+type Answers = Mutex<BTreeMap<String, (String, Vec<u8>)>>;
+
 /// A registry on loopback that answers what it was told to, whether it is true or not.
 struct Registry {
     address: String,
-    answers: Arc<Mutex<BTreeMap<String, (String, Vec<u8>)>>>,
+    answers: Arc<Answers>,
     blobs_sent: Arc<AtomicUsize>,
 }
 
@@ -92,7 +95,7 @@ impl Registry {
     }
 }
 
-fn serve(stream: TcpStream, answers: &Mutex<BTreeMap<String, (String, Vec<u8>)>>, blobs_sent: &AtomicUsize) {
+fn serve(stream: TcpStream, answers: &Answers, blobs_sent: &AtomicUsize) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let mut stream = stream;
     while let Some(Ok(first)) = lines.next() {

@@ -9,18 +9,29 @@ use super::{Store, StoreError};
 /// The lock of the store as a whole.
 pub(super) const STORE: &str = "store.lock";
 
+/// A file whose lock is held. Unlocking it, rather than only closing it, counts for a child process, too, that was just being started
+/// and has the file open until it runs its own program.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// Keeps what is in the store from being removed, as long as it lives.
 ///
 /// Hold one from before an image is looked up until what is made of it is known to be in use.
 #[derive(Debug)]
 pub struct Hold {
-    _file: File,
+    _file: Locked,
 }
 
 /// The right to make one thing.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    _file: Locked,
     _hold: Hold,
     key: String,
 }
@@ -52,14 +63,14 @@ impl Store {
     pub fn hold(&self) -> Result<Hold, StoreError> {
         let (path, file) = self.lock_file(STORE)?;
         file.lock_shared().map_err(|error| StoreError::at(&path, error))?;
-        Ok(Hold { _file: file })
+        Ok(Hold { _file: Locked(file) })
     }
 
     /// The right to remove things, unless anything is held.
     pub(super) fn alone(&self) -> Result<Option<Hold>, StoreError> {
         let (path, file) = self.lock_file(STORE)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Hold { _file: file })),
+            Ok(()) => Ok(Some(Hold { _file: Locked(file) })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(StoreError::at(&path, error)),
         }
@@ -70,7 +81,7 @@ impl Store {
         let hold = self.hold()?;
         let (path, file) = self.lock_file(&format!("{key}.lock"))?;
         file.lock().map_err(|error| StoreError::at(&path, error))?;
-        Ok(Lock { _file: file, _hold: hold, key: key.to_owned() })
+        Ok(Lock { _file: Locked(file), _hold: hold, key: key.to_owned() })
     }
 
     /// The right to make something, unless somebody has it.
@@ -78,7 +89,7 @@ impl Store {
         let hold = self.hold()?;
         let (path, file) = self.lock_file(&format!("{key}.lock"))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file, _hold: hold, key: key.to_owned() })),
+            Ok(()) => Ok(Some(Lock { _file: Locked(file), _hold: hold, key: key.to_owned() })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(StoreError::at(&path, error)),
         }

@@ -40,7 +40,7 @@ fn an_image_becomes_a_disk_and_a_kernel_once() {
     assert_eq!(larger.size, u64::from(crate::ext4::DEFAULT_SIZE_MIB) << 20);
     let seen = store.inspect("registry.test/os:1").unwrap();
     assert_eq!((seen.layers.len(), seen.made.len()), (2, 3));
-    assert_eq!(store.list().unwrap(), [made.clone()]);
+    assert_eq!(store.list().unwrap(), vec![made.clone()]);
     assert!(matches!(store.file(&made, "none", Limits::default()), Err(StoreError::Find { .. })));
     assert_eq!(store.entries("work").unwrap(), Vec::<PathBuf>::new());
     assert_eq!(store.strays().unwrap(), Vec::<PathBuf>::new());
@@ -93,7 +93,7 @@ fn pruning_keeps_what_is_in_use() {
     assert_eq!(pruned.references, ["registry.test/other:1"]);
     // Its manifest, its own layer and its disk; the shared layer and configuration stay.
     assert_eq!(pruned.files.len(), 3);
-    assert_eq!(store.list().unwrap(), [used.clone()]);
+    assert_eq!(store.list().unwrap(), vec![used.clone()]);
     fsck(&store.disk(&used, Some(16), Limits::default()).unwrap().path);
 
     // A reference that stands for something else by now: the disk in use stays, with what it is made from.
@@ -164,4 +164,62 @@ fn a_hostile_image_leaves_nothing_behind() {
     let StoreError::Unpack { source } = error else { panic!("{error}") };
     assert_eq!(source.to_string(), "layer 0: `../../../evil` leads out of the image: `..` is not allowed");
     assert_eq!(files(&store), before);
+}
+
+/// Tells this very program, started again, to make a disk in that store.
+const MAKE_IN: &str = "CAPSTEAD_IMAGE_TEST_STORE";
+
+#[test]
+fn a_kill_at_any_time_leaves_nothing_that_is_taken_for_whole() {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let make = |store: &Store| store.disk(&store.list().unwrap()[0], Some(32), Limits::default()).unwrap();
+    if let Some(root) = std::env::var_os(MAKE_IN) {
+        make(&Store::open(Path::new(&root)).unwrap());
+        return;
+    }
+    let content: Vec<u8> =
+        (0..8_000_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes().into_iter().next()).collect();
+    let layers = [Layer::default().file("big", &content).tar()];
+    let (_folder, undisturbed) = store();
+    image(&undisturbed, "registry.test/os:1", &layers);
+    let expected = fs::read(make(&undisturbed).path).unwrap();
+
+    let (_other, store) = store();
+    image(&store, "registry.test/os:1", &layers);
+    let written = |file: &str, bytes: u64| {
+        let works = store.entries("work").unwrap();
+        works.iter().any(|work| fs::metadata(work.join(file)).is_ok_and(|meta| meta.blocks() * 512 > bytes))
+    };
+    // From soon after the start to after the end. A step that is over before it is seen ends with the process.
+    let stages: [&dyn Fn() -> bool; 6] = [
+        &|| !store.entries("work").unwrap().is_empty(),
+        &|| written("disk", 0),
+        &|| written("disk", 1 << 20),
+        &|| written("disk", 7 << 20),
+        &|| !store.entries("disks").unwrap().is_empty(),
+        &|| false,
+    ];
+    for (number, stage) in stages.iter().enumerate() {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::tests::a_kill_at_any_time_leaves_nothing_that_is_taken_for_whole"])
+            .env(MAKE_IN, store.root())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        while !stage() && child.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(120), "stage {number}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for disk in store.entries("disks").unwrap() {
+            assert!(fs::read(&disk).unwrap() == expected, "stage {number}");
+            fs::remove_file(disk).unwrap();
+        }
+        let again = Store::open(store.root()).unwrap();
+        assert_eq!(again.strays().unwrap(), Vec::<PathBuf>::new(), "stage {number}");
+    }
+    assert!(fs::read(make(&store).path).unwrap() == expected);
 }

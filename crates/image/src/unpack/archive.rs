@@ -151,8 +151,8 @@ impl<R: Read> Archive<R> {
             b'6' => EntryKind::Fifo,
             other => return Err(refused(path, Refusal::Kind { kind: char::from(other) })),
         };
-        // Only files have content; a link's size is the size of what it leads to, and nothing follows.
-        let follows = if matches!(kind, EntryKind::HardLink | EntryKind::Symlink) { 0 } else { size };
+        // As Go's reader has it, so that no two readers see different entries: only files have content, whatever a header says.
+        let follows = if kind == EntryKind::File { size } else { 0 };
         self.left = follows;
         self.padding = padding(follows);
         let old = header.as_old();

@@ -94,6 +94,25 @@ fn whiteouts_hide_the_layers_below_wherever_they_stand() {
 }
 
 #[test]
+fn a_whiteout_said_again_hides_no_more() {
+    let base = Layer::default().file("a/old", b"1").file("b/c/old", b"1");
+    let top = Layer::default()
+        .file("a/.wh..wh..opq", b"")
+        .file("a/new", b"2")
+        .file("a/.wh..wh..opq", b"")
+        .file(".wh.a", b"")
+        .file(".wh.b", b"")
+        .file("b/c/new", b"2")
+        .file("b/.wh.c", b"")
+        .file(".wh.b", b"");
+    let next = Layer::default().file(".wh.a", b"").file("b/c/.wh.new", b"");
+    let found = unpack(&[base.tar(), top.tar()]).unwrap();
+    assert_eq!(found, ["/a/", "/a/new = 2", "/b/", "/b/c/", "/b/c/new = 2"]);
+    let base = Layer::default().file("a/old", b"1").file("b/c/new", b"1");
+    assert_eq!(unpack(&[base.tar(), next.tar()]).unwrap(), ["/b/", "/b/c/"]);
+}
+
+#[test]
 fn kinds_take_each_others_place() {
     let base = Layer::default().file("a/x", b"1").file("b", b"1").link("c", "a").folder("d");
     let top = Layer::default()
@@ -146,6 +165,14 @@ fn gnu_long_names_are_read() {
 }
 
 #[test]
+fn only_files_have_content_whatever_a_header_says() {
+    let sized = |header: &mut tar::Header| header.set_size(512);
+    let layer =
+        Layer::default().raw(EntryType::Directory, "a", "", b"", sized).raw(EntryType::Symlink, "b", "a", b"", sized).file("c", b"1");
+    assert_eq!(unpack(&[layer.tar()]).unwrap(), ["/a/", "/b -> a", "/c = 1"]);
+}
+
+#[test]
 fn nothing_leads_out_of_the_image() {
     let base = Layer::default().folder("etc/").link("out", "/").link("up", "../../../etc").link("nowhere", "../../made");
     let top = Layer::default().file("out/a", b"1").file("up/b", b"1").file("nowhere/c", b"1").file("/etc/d", b"1");
@@ -161,6 +188,9 @@ fn nothing_leads_out_of_the_image() {
     assert_eq!(refusal(Layer::default().hard_link("x", "etc/shadow")), Refusal::NoTarget { target });
     assert_eq!(refusal(Layer::default().hard_link("x", "/etc")), Refusal::LinkToFolder { target: "/etc".to_owned() });
     assert_eq!(refusal(Layer::default().file("loop/x", b"")), Refusal::Links);
+    let long = "etc/../".repeat(500);
+    let winding = Layer::default().pax(&[("linkpath", long.as_bytes())]).link("w", "").link("v", "w/w/w/w/w");
+    assert_eq!(refusal(winding.file("v/x", b"")), Refusal::Links);
     assert_eq!(refusal(Layer::default().file("etc/passwd/x", b"")), Refusal::NotAFolder);
     assert_eq!(refusal(Layer::default().file("./", b"x").link("/", "etc")), Refusal::Root);
     assert_eq!(refusal(Layer::default().link("/", "etc")), Refusal::Root);
