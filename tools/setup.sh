@@ -26,6 +26,10 @@ need() { # command, what for, packages
 need cc "a C compiler and linker" gcc libc6-dev
 need git "git" git ca-certificates
 need awk "awk" gawk
+need ip "tests of the host's network" iproute2
+need unshare "network namespaces" util-linux
+need passt "guests' networks without privileges" passt
+need slirp4netns "guests' LANs without privileges" slirp4netns
 
 if ! command -v cargo >/dev/null; then
     missing+=("Rust: run: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . ~/.cargo/env")

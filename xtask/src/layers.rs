@@ -12,7 +12,7 @@ use serde::Deserialize;
 const LAYERS: [&[&str]; 8] = [
     &["capstead-reconcile", "capstead-template", "capstead-artifact"],
     &["capstead-capi"],
-    &["capstead-engine", "capstead-flintlock", "capstead-workload"],
+    &["capstead-engine", "capstead-flintlock", "capstead-hostnet", "capstead-workload"],
     &["capstead-provider"],
     &["capstead-plane", "capstead-lab"],
     &["capstead-microvm"],
