@@ -40,6 +40,7 @@ use crate::process::ProcessError;
 use crate::process::Role;
 use crate::record::Kept;
 use crate::record::KeptLan;
+use crate::record::Others;
 use crate::record::Record;
 use crate::record::RecordError;
 use crate::record::Records;
@@ -234,7 +235,7 @@ impl HostNet {
         let Interface { uid, position, .. } = interface;
         let mut record = self.records.read(uid)?;
         let before = record.interfaces.remove(position).unwrap_or_default();
-        let others = self.records.others(uid)?;
+        let others = self.records.others(uid)?.records;
         let kept = || others.iter().chain([&record]).flat_map(|record| record.interfaces.values());
         let claimed = kept().flat_map(|kept| &kept.forwards).map(|forward| (forward.protocol, forward.host_port)).collect();
         let forwards = port::choose(wanted, &before.forwards, &claimed, &format!("{uid}/{position}"))?;
@@ -272,29 +273,28 @@ impl HostNet {
         let _turn = self.turn.lock().await;
         device::delete(&self.netlink, &self.config.instance, uid).await?;
         let processes = process::list(&self.config.instance);
-        let running = processes.iter().filter(|found| found.mark.role == Role::Lan).map(|found| found.mark.of.clone());
         // A record that cannot be read hides which LANs and positions there were: then all are looked at.
-        let read = self.records.read(uid).inspect_err(|error| tracing::warn!(%error, uid, "removing by marks alone")).ok();
-        let lans: BTreeSet<String> = match &read {
-            Some(record) => record.lans().map(str::to_owned).collect(),
-            None => running.collect(),
-        };
+        let read = self.records.read(uid).inspect_err(|error| tracing::warn!(%error, uid, "removing by marks alone"));
+        let hidden = read.is_err();
         let record = read.unwrap_or_default();
+        let others = self.records.others(uid)?;
+        let running = processes.iter().filter(|found| found.mark.role != Role::Passt).map(|found| found.mark.of.as_str());
+        // A LAN that nobody uses goes, too, whoever left it behind.
+        let lans: BTreeSet<&str> = running.filter(|lan| hidden || !others.use_lan(lan)).chain(record.lans()).collect();
         let positions: BTreeSet<u8> =
             processes.iter().filter_map(passt_of).filter(|(of, _)| *of == uid).map(|(_, position)| position).collect();
         for position in positions.into_iter().chain(record.interfaces.keys().copied()) {
             self.passt(uid, position).remove().await?;
         }
-        let others = self.records.others(uid)?;
-        for name in &lans {
+        for name in lans {
             self.leave(name, uid, &record, &others).await?;
         }
         Ok(self.records.remove(uid)?)
     }
 
-    async fn leave(&self, name: &str, uid: &str, record: &Record, others: &[Record]) -> Result<(), SweepError> {
+    async fn leave(&self, name: &str, uid: &str, record: &Record, others: &Others) -> Result<(), SweepError> {
         let lan = self.lan(name);
-        if others.iter().all(|other| other.lans().all(|used| used != name)) {
+        if !others.use_lan(name) {
             return Ok(lan.remove().await?);
         }
         let places = record.interfaces.values().filter_map(|kept| kept.lan.as_ref()).filter(|lan| lan.name == name);

@@ -77,6 +77,21 @@ impl Record {
     }
 }
 
+/// Other microVMs' records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Others {
+    pub records: Vec<Record>,
+    /// How many cannot be read.
+    pub broken: usize,
+}
+
+impl Others {
+    /// Whether one of them has a place in this LAN, or may have.
+    pub fn use_lan(&self, name: &str) -> bool {
+        self.broken > 0 || self.records.iter().any(|record| record.lans().any(|lan| lan == name))
+    }
+}
+
 /// The folder of records.
 #[derive(Clone, Debug)]
 pub(crate) struct Records(pub PathBuf);
@@ -117,11 +132,19 @@ impl Records {
         Ok(uids)
     }
 
-    /// All other microVMs' records. One that cannot be read is told in the log and left out: it must not keep new microVMs from being made.
-    pub fn others(&self, uid: &str) -> Result<Vec<Record>, RecordError> {
-        let others = self.uids()?.into_iter().filter(|other| other != uid);
-        let read = others.filter_map(|other| self.read(&other).inspect_err(|error| tracing::warn!(%error, "a record is left out")).ok());
-        Ok(read.collect())
+    /// All other microVMs' records. One that cannot be read is told in the log and counted: it must not keep new microVMs from being made.
+    pub fn others(&self, uid: &str) -> Result<Others, RecordError> {
+        let mut others = Others::default();
+        for other in self.uids()?.into_iter().filter(|other| other != uid) {
+            match self.read(&other) {
+                Ok(record) => others.records.push(record),
+                Err(error) => {
+                    tracing::warn!(%error, "a record is left out");
+                    others.broken += 1;
+                }
+            }
+        }
+        Ok(others)
     }
 
     /// Writes a record, whole or not at all.

@@ -31,7 +31,7 @@ async fn one_process_is_started_found_and_ended() {
     let (first, second) = tokio::join!(launch.ensure(|| Ok(())), launch.ensure(|| Ok(())));
     let first = first.expect("started");
     assert_eq!(second.expect("found"), first);
-    assert_eq!(list(&instance), [first.clone()]);
+    assert_eq!(list(&instance), std::slice::from_ref(&first));
     assert!(list("another").is_empty());
     stop(&first).await.expect("ended");
     stop(&first).await.expect("still ended");

@@ -14,7 +14,9 @@ fn what_was_kept_is_found_again() {
     assert_eq!(records.read("uid1").expect("read"), record);
     assert_eq!(record.lans().collect::<Vec<_>>(), ["default"]);
     assert_eq!(records.uids().expect("listed"), ["uid1", "uid2"]);
-    assert_eq!(records.others("uid2").expect("read"), [record]);
+    let others = records.others("uid2").expect("read");
+    assert!(others.use_lan("default") && !others.use_lan("other"));
+    assert_eq!(others, Others { records: vec![record], broken: 0 });
     records.remove("uid1").expect("removed");
     records.remove("uid1").expect("still removed");
     assert_eq!(records.uids().expect("listed"), ["uid2"]);
@@ -28,6 +30,8 @@ fn a_broken_record_is_named_and_stops_nobody_else() {
         fs::write(dir.path().join("uid1.json"), broken).expect("written");
         let told = records.read("uid1").expect_err("refused").to_string();
         assert!(told.contains("uid1.json is no record of version 1: "), "{told}");
-        assert!(records.others("uid2").expect("read").is_empty());
+        let others = records.others("uid2").expect("read");
+        assert_eq!(others, Others { records: vec![], broken: 1 });
+        assert!(others.use_lan("any"), "who knows");
     }
 }

@@ -33,6 +33,12 @@ pub fn in_namespace<F: Future<Output = ()>>(test: &str, body: impl FnOnce() -> F
     assert!(output.status.success() && told.contains("1 passed"), "in its namespace:\n{told}");
 }
 
+/// Whether we are root outside of user namespaces, too.
+pub fn root_on_the_host() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").expect("a map");
+    rustix::process::getuid().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// Runs `ip`, which must succeed.
 pub fn ip(args: &str) -> Output {
     let output = Command::new("ip").args(args.split(' ')).output().expect("ip is needed: apt-get install iproute2");
