@@ -34,7 +34,7 @@ pub struct Probe {
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The binary is not there, or does not start.
-    #[error("{program} does not start: {source}")]
+    #[error("{program} does not start")]
     Start {
         /// The binary.
         program: String,
@@ -42,7 +42,7 @@ pub enum ProbeError {
         source: io::Error,
     },
     /// The folder for it cannot be used.
-    #[error("no place to probe in: {0}")]
+    #[error("there is no place to probe in")]
     Files(#[from] io::Error),
     /// The guest did not come to its end.
     #[error("a guest of a few instructions did not end within {0:?}")]

@@ -212,7 +212,8 @@ impl Runner {
             }
         };
         // A process whose lock file was removed under it is no less alive.
-        if let Some(process) = self.scan().into_iter().filter(|found| found.mark.uid == machine.uid).find_map(Process::adopt) {
+        if let Some(process) = self.marked(&machine.uid) {
+            self.remember(&folder, &process);
             return Ok(Launched { process, adopted: true, unconfined: Vec::new() });
         }
         self.start(&machine.uid, kind, plan, &folder, lock).await
@@ -271,11 +272,17 @@ impl Runner {
     pub async fn find(&self, uid: &Uid) -> Result<Option<Process>, FindError> {
         let folder = self.folder(uid)?;
         let path = folder.lock();
+        let recorded = || Record::read(&folder.record()).and_then(|record| self.recorded(uid, &record)).and_then(Process::adopt);
         let deadline = Instant::now() + SETTLE;
-        while files::locked(&path).map_err(|source| FindError::Lock { path: path.clone(), source })? {
-            let recorded = Record::read(&folder.record()).and_then(|record| self.recorded(uid, &record));
-            let found = recorded.into_iter().chain(self.scan()).filter(|found| found.mark.uid == *uid);
-            if let Some(process) = { found }.find_map(Process::adopt) {
+        loop {
+            if let Some(process) = recorded() {
+                return Ok(Some(process));
+            }
+            if !files::locked(&path).map_err(|source| FindError::Lock { path: path.clone(), source })? {
+                return Ok(None);
+            }
+            if let Some(process) = self.marked(uid) {
+                self.remember(&folder, &process);
                 return Ok(Some(process));
             }
             if Instant::now() > deadline {
@@ -283,7 +290,26 @@ impl Runner {
             }
             tokio::time::sleep(LOOK).await;
         }
-        Ok(None)
+    }
+
+    /// The living process with the microVM's mark.
+    fn marked(&self, uid: &Uid) -> Option<Process> {
+        self.scan().into_iter().filter(|found| found.mark.uid == *uid).find_map(Process::adopt)
+    }
+
+    /// Writes down a process that was found by its mark. Without it, the next one looks for the mark again.
+    fn remember(&self, folder: &RunFolder, process: &Process) {
+        let record = Record {
+            version: Record::VERSION,
+            driver: process.driver(),
+            boot: process::boot_id(),
+            pid: Some(process.pid()),
+            start: Some(process.start()),
+            exit: None,
+        };
+        if let Err(error) = record.write(&folder.record()) {
+            tracing::warn!(path = %folder.record().display(), %error, "cannot write down which process a VMM is");
+        }
     }
 
     /// The living process that the record means.

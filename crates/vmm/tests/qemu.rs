@@ -15,14 +15,14 @@ const DEADLINE: Duration = Duration::from_secs(90);
 /// A guest that greets, then waits: it echoes its console, obeys single letters, and powers off when its power button is pressed.
 /// `r` resets, `p` panics, `h` halts, `s` spins. The addresses are those of QEMU's microvm: its ACPI event device and pvpanic.
 const PET: &[u8] = &[
-    0xbe, 0x2c, 0x01, 0x10, 0x00, // mov $greeting, %esi
+    0xbe, 0x2f, 0x01, 0x10, 0x00, // mov $greeting, %esi
     0xb9, 0x10, 0x00, 0x00, 0x00, // mov $16, %ecx
     0xba, 0xf8, 0x03, 0x00, 0x00, 0xf3, 0x6e, // mov $0x3f8, %edx; rep outsb
     // loop:
-    0xf6, 0x05, 0x00, 0x00, 0xa0, 0xfe, 0x02, 0x75, 0x23, // testb $2, 0xfea00000; jnz off      the power button
-    0xba, 0xfd, 0x03, 0x00, 0x00, 0xec, 0xa8, 0x01, 0x74, 0xed, // in 0x3fd; test $1; jz loop   nothing typed
+    0xf7, 0x05, 0x00, 0x00, 0xa0, 0xfe, 0x02, 0x00, 0x00, 0x00, 0x75, 0x23, // testl $2, 0xfea00000; jnz off    the power button
+    0xba, 0xfd, 0x03, 0x00, 0x00, 0xec, 0xa8, 0x01, 0x74, 0xea, // in 0x3fd; test $1; jz loop   nothing typed
     0xba, 0xf8, 0x03, 0x00, 0x00, 0xec, 0xee, // in 0x3f8; out 0x3f8                            echo
-    0x3c, b'r', 0x74, 0x17, 0x3c, b'p', 0x74, 0x1c, 0x3c, b'h', 0x74, 0x20, 0x3c, b's', 0x74, 0x1f, 0xeb, 0xd4, //
+    0x3c, b'r', 0x74, 0x17, 0x3c, b'p', 0x74, 0x1c, 0x3c, b'h', 0x74, 0x20, 0x3c, b's', 0x74, 0x1f, 0xeb, 0xd1, //
     0xc6, 0x05, 0x00, 0x02, 0xa0, 0xfe, 0x34, 0xeb, 0x11, // off: movb $0x34, 0xfea00200        sleep state 5
     0xc6, 0x05, 0x02, 0x02, 0xa0, 0xfe, 0x42, 0xeb, 0x08, // reset: movb $0x42, 0xfea00202
     0xba, 0x05, 0x05, 0x00, 0x00, 0xb0, 0x01, 0xee, // crash: out $1, 0x505
@@ -291,7 +291,7 @@ async fn a_guest_that_spins_silently_is_told() {
     let process = host.launch(&machine).await;
     host.alive(&uid).await;
     host.console(&uid).await.write_all(b"s").await.expect("typed");
-    host.says(&uid, "s", 1).await;
+    host.says(&uid, "alive\ns", 1).await;
     let folder = host.runner.folder(&uid).expect("folder");
     let mut watch = BootWatch::new(Duration::from_millis(300));
     let start = Instant::now();
@@ -328,4 +328,40 @@ async fn a_confined_vmm_works_and_reaches_no_other_file() {
         eprintln!("the host does not confine: {:?}", launched.unconfined);
     }
     host.runner.remove(&machine.uid).await.expect("removed");
+}
+
+/// A cgroup v2 folder that this test may write to, if the host lets it.
+fn cgroup() -> Option<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/mounts").ok()?;
+    let mount = mounts.lines().find_map(|line| line.split(' ').collect::<Vec<_>>().get(..3).filter(|words| words[2] == "cgroup2").map(|words| words[1].to_owned()))?;
+    let own = Path::new(&mount).join(format!("capstead-vmm-test-{}", std::process::id()));
+    std::fs::create_dir(&own).ok()?;
+    Some(own)
+}
+
+#[tokio::test]
+async fn a_vmm_has_its_own_user_and_cgroup_where_the_host_allows() {
+    use std::os::unix::fs::PermissionsExt;
+    let (group, root) = (cgroup(), rustix::process::geteuid().is_root());
+    let parent = group.clone().unwrap_or_else(|| "/nowhere".into());
+    let host = Host::confined(Confinement { landlock: false, user: Some((65534, 65534)), cgroup: Some(parent.clone()) });
+    std::fs::set_permissions(host.dir.path(), std::fs::Permissions::from_mode(0o711)).expect("opened");
+    let machine = host.machine("nobody");
+    let launched = host.runner.launch(&machine, DriverKind::Qemu).await.expect("launched");
+    host.alive(&machine.uid).await;
+    assert_eq!(running(&host.runner, &machine.uid).await, GuestState::Running);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", launched.process.pid())).expect("it lives");
+    assert_eq!(status.contains("Uid:\t65534\t65534"), root, "{status}");
+    assert_eq!(launched.unconfined.len(), usize::from(!root) + usize::from(group.is_none()), "what is not, is told: {:?}", launched.unconfined);
+    let own = parent.join("nobody");
+    if group.is_some() {
+        let members = std::fs::read_to_string(own.join("cgroup.procs")).expect("there");
+        assert_eq!(members.trim(), launched.process.pid().to_string());
+        std::fs::remove_dir(&own).expect_err("it is in use");
+    }
+    host.runner.remove(&machine.uid).await.expect("removed");
+    assert!(host.runner.list().is_empty() && !own.exists());
+    if group.is_some() {
+        std::fs::remove_dir(parent).expect("empty");
+    }
 }

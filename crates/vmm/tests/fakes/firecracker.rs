@@ -82,7 +82,7 @@ pub fn play(args: &[String]) -> Result<(), String> {
             return Err("metadata is no object, or too large".to_owned());
         }
     }
-    print!("capstead: alive\n");
+    println!("capstead: alive");
     std::io::stdout().flush().map_err(|error| error.to_string())?;
     let Some(socket) = get("--api-sock").filter(|_| get("--no-api").is_none()) else { return Ok(()) };
     let deaf = config["boot-source"]["boot_args"].as_str().is_some_and(|args| args.split(' ').any(|word| word == "deaf"));

@@ -1,6 +1,6 @@
 //! An HTTP server on a Unix socket, for one short request a connection.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 
 use serde_json::Value;

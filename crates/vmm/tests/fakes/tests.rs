@@ -156,7 +156,8 @@ fn cloud_hypervisor_is_told_to_end_when_deaf() {
 
 fn probes_run() {
     block(async {
-        for driver in Stage::new().drivers() {
+        let gone = Stage::new().drivers();
+        for driver in gone {
             let missing = probe_within(driver.as_ref(), DEADLINE).await;
             assert!(matches!(missing.result, Err(ProbeError::Start { .. })), "its folder is gone: {missing:?}");
         }
