@@ -219,7 +219,14 @@ impl Runner {
         self.start(&machine.uid, kind, plan, &folder, lock).await
     }
 
-    async fn start(&self, uid: &Uid, kind: DriverKind, plan: LaunchPlan, folder: &RunFolder, lock: fs::File) -> Result<Launched, LaunchError> {
+    async fn start(
+        &self,
+        uid: &Uid,
+        kind: DriverKind,
+        plan: LaunchPlan,
+        folder: &RunFolder,
+        lock: fs::File,
+    ) -> Result<Launched, LaunchError> {
         for socket in folder.sockets() {
             files::remove(&socket).map_err(files_error(&socket))?;
         }

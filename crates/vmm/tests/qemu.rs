@@ -184,7 +184,8 @@ async fn one_process_whoever_launches_and_found_after_a_restart() {
 
     // It is killed from outside: the descriptor tells.
     let held = host.runner.launch(&machine, DriverKind::Qemu).await.expect("found").process;
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid.cast_signed()).expect("pid"), rustix::process::Signal::KILL).expect("killed");
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid.cast_signed()).expect("pid"), rustix::process::Signal::KILL)
+        .expect("killed");
     assert_eq!(held.ended_within(DEADLINE).await.expect("waited"), Some(ExitStatus::Signal(9)));
     assert!(host.runner.scan().is_empty());
     assert_eq!(host.runner.list().into_iter().collect::<Vec<_>>(), [uid.clone()], "its folder is still there");
@@ -284,6 +285,50 @@ async fn the_console_echoes_events_are_told_and_a_reset_guest_comes_up_again() {
 }
 
 #[tokio::test]
+async fn qemu_takes_every_disk_and_network_that_needs_no_privileges() {
+    let host = Host::new();
+    let path = |name: &str| host.dir.path().join(name);
+    for name in ["base", "seed"] {
+        std::fs::write(path(name), vec![0; 1 << 20]).expect("written");
+    }
+    let mut overlay = std::process::Command::new("qemu-img");
+    overlay.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(path("base")).arg(path("root"));
+    assert!(overlay.status().expect("qemu-img runs").success());
+    let disk = |name: &str, format, role| Disk {
+        path: path(name),
+        format,
+        read_only: role == DiskRole::Seed,
+        role,
+        backing: if format == DiskFormat::Qcow2 { vec![path("base")] } else { Vec::new() },
+        durable: role == DiskRole::Seed,
+    };
+    // Port 0 is whichever is free.
+    let forward = |protocol| Forward { protocol, host: std::net::SocketAddrV4::new([127, 0, 0, 1].into(), 0), guest_port: 22 };
+    let switch = tokio::net::UnixListener::bind(path("switch")).expect("bound");
+    let hosts = [
+        HostNic::User(vec![forward(Protocol::Tcp), forward(Protocol::Udp)]),
+        HostNic::Stream(path("switch")),
+        HostNic::Dgram { local: path("a"), remote: path("b") },
+    ];
+    let nic = |(index, host)| Nic { id: format!("eth{index}"), mac: Mac([2, 0, 0, 0, 0, index]), mtu: Some(1400), host, metadata: false };
+    let machine = Machine {
+        disks: vec![disk("root", DiskFormat::Qcow2, DiskRole::Root), disk("seed", DiskFormat::Raw, DiskRole::Seed)],
+        nics: (0..).zip(hosts).map(nic).collect(),
+        cmdline: [("quiet", ""), ("label", "a b")].into_iter().collect(),
+        ..host.machine("full")
+    };
+    host.launch(&machine).await;
+    host.alive(&machine.uid).await;
+    tokio::time::timeout(DEADLINE, switch.accept()).await.expect("in time").expect("it joined the switch");
+    let folder = host.runner.folder(&machine.uid).expect("folder");
+    let mut qmp = Qmp::connect(&folder.control(), DEADLINE).await.expect("connected");
+    let disks = qmp.execute("query-block", None).await.expect("answered");
+    let read_only: Vec<_> = disks.as_array().expect("a list").iter().map(|disk| disk["inserted"]["ro"].as_bool()).collect();
+    assert_eq!(read_only, [Some(false), Some(true)], "{disks}");
+    assert_eq!(disks[0]["inserted"]["image"]["backing-filename"], path("base").display().to_string());
+}
+
+#[tokio::test]
 async fn a_guest_that_spins_silently_is_told() {
     let host = Host::new();
     let machine = host.machine("spin");
@@ -319,7 +364,8 @@ async fn a_confined_vmm_works_and_reaches_no_other_file() {
         let folder = host.runner.folder(&machine.uid).expect("folder");
         let mut qmp = Qmp::connect(&folder.control(), DEADLINE).await.expect("connected");
         let other = host.dir.path().join("other");
-        let dump = |path: &Path| serde_json::json!({"paging": false, "protocol": format!("file:{}", path.display()), "begin": 0, "length": 4096});
+        let dump =
+            |path: &Path| serde_json::json!({"paging": false, "protocol": format!("file:{}", path.display()), "begin": 0, "length": 4096});
         let refused = qmp.execute("dump-guest-memory", Some(dump(&other))).await.expect_err("out of reach");
         assert!(matches!(refused, ControlError::Refused { .. }), "{refused}");
         qmp.execute("dump-guest-memory", Some(dump(&folder.file("own")))).await.expect("within reach");
@@ -333,7 +379,9 @@ async fn a_confined_vmm_works_and_reaches_no_other_file() {
 /// A cgroup v2 folder that this test may write to, if the host lets it.
 fn cgroup() -> Option<PathBuf> {
     let mounts = std::fs::read_to_string("/proc/mounts").ok()?;
-    let mount = mounts.lines().find_map(|line| line.split(' ').collect::<Vec<_>>().get(..3).filter(|words| words[2] == "cgroup2").map(|words| words[1].to_owned()))?;
+    let mount = mounts.lines().find_map(|line| {
+        line.split(' ').collect::<Vec<_>>().get(..3).filter(|words| words[2] == "cgroup2").map(|words| words[1].to_owned())
+    })?;
     let own = Path::new(&mount).join(format!("capstead-vmm-test-{}", std::process::id()));
     std::fs::create_dir(&own).ok()?;
     Some(own)
@@ -352,7 +400,12 @@ async fn a_vmm_has_its_own_user_and_cgroup_where_the_host_allows() {
     assert_eq!(running(&host.runner, &machine.uid).await, GuestState::Running);
     let status = std::fs::read_to_string(format!("/proc/{}/status", launched.process.pid())).expect("it lives");
     assert_eq!(status.contains("Uid:\t65534\t65534"), root, "{status}");
-    assert_eq!(launched.unconfined.len(), usize::from(!root) + usize::from(group.is_none()), "what is not, is told: {:?}", launched.unconfined);
+    assert_eq!(
+        launched.unconfined.len(),
+        usize::from(!root) + usize::from(group.is_none()),
+        "what is not, is told: {:?}",
+        launched.unconfined
+    );
     let own = parent.join("nobody");
     if group.is_some() {
         let members = std::fs::read_to_string(own.join("cgroup.procs")).expect("there");

@@ -67,11 +67,7 @@ const OPTIONS: &[Known] = &[
     ("--cmdline", false, Shape::Word),
     ("--cpus", false, Shape::Parts(&[("boot", vcpus)])),
     ("--memory", false, Shape::Parts(&[("size", size), ("shared", toggle)])),
-    (
-        "--disk",
-        true,
-        Shape::Parts(&[("path", file), ("readonly", toggle), ("image_type", format), ("backing_files", toggle), ("id", any)]),
-    ),
+    ("--disk", true, Shape::Parts(&[("path", file), ("readonly", toggle), ("image_type", format), ("backing_files", toggle), ("id", any)])),
     ("--net", true, Shape::Parts(&[("tap", any), ("fd", fds), ("mac", mac), ("id", any), ("mtu", number)])),
     ("--fs", true, Shape::Parts(&[("tag", any), ("socket", any), ("num_queues", number), ("queue_size", number)])),
     ("--vsock", false, Shape::Parts(&[("cid", cid), ("socket", any)])),
