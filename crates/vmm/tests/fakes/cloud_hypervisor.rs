@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 
 use super::server::{Answer, serve};
 
-/// A value of an option: a plain word, or named parts, each with the test it must pass.
+/// A part of a value: its name, and the test it must pass.
+type Part = (&'static str, fn(&str) -> bool);
+
+/// A value of an option: a plain word, or named parts.
 enum Shape {
     Word,
-    Parts(&'static [(&'static str, fn(&str) -> bool)]),
+    Parts(&'static [Part]),
 }
 
 /// An option: its name, whether it takes several values, and their shape.
