@@ -14,9 +14,9 @@ use crate::guest;
 use crate::logs;
 use crate::spawn;
 
-/// How long a driver with KVM gets; on an idle machine it takes 0.2 s.
+/// How long a driver with KVM gets.
 pub const KVM_DEADLINE: Duration = Duration::from_secs(2);
-/// How long emulation gets, which never hangs; on an idle machine it takes 0.3 s.
+/// How long emulation gets, which takes 0.2 s of processor time, however long that is on a busy host.
 pub const TCG_DEADLINE: Duration = Duration::from_secs(20);
 
 /// What a probe found out.
