@@ -52,7 +52,7 @@ pub struct BootWatch {
 }
 
 impl BootWatch {
-    /// The processor time of silence that no healthy boot takes: the longest seen was 4 s.
+    /// Processor time of silence that is taken for a hang: a guess, well above the pauses of healthy boots.
     pub const LIMIT: Duration = Duration::from_secs(30);
 
     /// A watch that calls a boot stuck after so much processor time without a word.

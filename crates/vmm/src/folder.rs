@@ -43,12 +43,15 @@ impl RunFolder {
     /// # Errors
     /// The root is no plain absolute path, or too long for sockets.
     pub fn new(root: &Path, uid: &Uid) -> Result<Self, FolderError> {
-        let plain = root.to_str().is_some_and(|text| !text.contains(|c: char| matches!(c, ',' | '"' | '\'') || c.is_whitespace() || c.is_control()));
+        let plain = root
+            .to_str()
+            .is_some_and(|text| !text.contains(|c: char| matches!(c, ',' | '"' | '\'') || c.is_whitespace() || c.is_control()));
         if !plain || !root.is_absolute() {
             return Err(FolderError::Path(root.to_owned()));
         }
         let folder = Self { dir: root.join(uid.as_ref()), state: root.join(STATE), uid: uid.clone() };
-        let longest = [folder.control(), folder.events(), folder.console()].iter().map(|path| path.as_os_str().len()).max().unwrap_or_default();
+        let longest =
+            [folder.control(), folder.events(), folder.console()].iter().map(|path| path.as_os_str().len()).max().unwrap_or_default();
         let longest = longest.max(folder.vsock().as_os_str().len() + VSOCK_SUFFIX);
         if longest > SOCKET_MAX {
             return Err(FolderError::TooLong { dir: folder.dir, over: longest - SOCKET_MAX });

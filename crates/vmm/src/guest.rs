@@ -82,6 +82,3 @@ pub const PROBE: &[u8] = &[
     // greeting, at 0x100178
     b'c', b'a', b'p', b's', b't', b'e', b'a', b'd', b':', b' ', b'a', b'l', b'i', b'v', b'e', b'\n',
 ];
-
-/// The exit code of QEMU when the probe writes to isa-debug-exit.
-pub(crate) const QEMU_EXIT: i32 = (0x2a << 1) | 1;

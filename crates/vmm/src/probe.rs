@@ -14,9 +14,9 @@ use crate::guest;
 use crate::logs;
 use crate::spawn;
 
-/// How long a driver with KVM gets; on an idle machine it takes 0.2 s.
+/// How long a driver with KVM gets.
 pub const KVM_DEADLINE: Duration = Duration::from_secs(2);
-/// How long emulation gets, which never hangs; on an idle machine it takes 0.3 s.
+/// How long emulation gets, which takes 0.2 s of processor time, however long that is on a busy host.
 pub const TCG_DEADLINE: Duration = Duration::from_secs(20);
 
 /// What a probe found out.
@@ -34,7 +34,7 @@ pub struct Probe {
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The binary is not there, or does not start.
-    #[error("{program} does not start: {source}")]
+    #[error("{program} does not start")]
     Start {
         /// The binary.
         program: String,
@@ -42,7 +42,7 @@ pub enum ProbeError {
         source: io::Error,
     },
     /// The folder for it cannot be used.
-    #[error("no place to probe in: {0}")]
+    #[error("there is no place to probe in")]
     Files(#[from] io::Error),
     /// The guest did not come to its end.
     #[error("a guest of a few instructions did not end within {0:?}")]

@@ -121,6 +121,13 @@ impl Process {
         (Found::of(found.pid).as_ref() == Some(&found)).then_some(Self { found, fd })
     }
 
+    /// Holds a child that was just started. Its id is its own until it is waited for; its environment cannot be read for a moment during exec.
+    pub(crate) fn child(pid: u32, mark: Mark) -> io::Result<Self> {
+        let fd = PidFd::open(pid)?;
+        let stat = Stat::of(pid).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not in /proc"))?;
+        Ok(Self { found: Found { pid, start: stat.start, mark }, fd })
+    }
+
     /// Process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

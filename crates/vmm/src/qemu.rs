@@ -94,7 +94,8 @@ impl Driver for Qemu {
     fn guest<'a>(&'a self, folder: &'a RunFolder) -> BoxFuture<'a, Result<GuestState, ControlError>> {
         Box::pin(async {
             let answer = self.ask(folder, "query-status").await?;
-            state(&answer).ok_or_else(|| ControlError::Garbled { during: "query-status".to_owned(), what: "it has no known status".to_owned() })
+            state(&answer)
+                .ok_or_else(|| ControlError::Garbled { during: "query-status".to_owned(), what: "it has no known status".to_owned() })
         })
     }
 

@@ -3,6 +3,8 @@
 //! The VMM's lock says whether one lives, its record says which, and its mark in `/proc` says so where the record does not. So every call
 //! finds what an earlier one made, also one that was cut off between any two steps.
 
+mod error;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -12,9 +14,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::capability::{self, Capabilities, Lacking};
+pub use error::{FindError, LaunchError, RemoveError, RootError};
+
+use crate::capability::{self, Capabilities};
 use crate::confine::{self, Confinement};
-use crate::driver::{Driver, DriverKind, GuestState, LaunchPlan, PlanError};
+use crate::driver::{Driver, DriverKind, GuestState, LaunchPlan};
 use crate::files;
 use crate::folder::{self, FolderError, RunFolder};
 use crate::logs;
@@ -36,84 +40,6 @@ pub struct Runner {
     name: String,
     drivers: Vec<Arc<dyn Driver>>,
     confinement: Confinement,
-}
-
-/// A run root cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot use {root} as the folder of running microVMs")]
-pub struct RootError {
-    /// The folder.
-    pub root: PathBuf,
-    /// Why.
-    pub source: io::Error,
-}
-
-/// A VMM was not started.
-#[derive(Debug, thiserror::Error)]
-pub enum LaunchError {
-    /// The driver is not on this host.
-    #[error("this host has no driver {0}")]
-    NoDriver(DriverKind),
-    /// The driver cannot run such a machine. Trying again does not help.
-    #[error(transparent)]
-    Lacking(#[from] Lacking),
-    /// The machine cannot be put into the VMM's words. Trying again does not help.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The run folder cannot be.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// Looking for an earlier process failed.
-    #[error(transparent)]
-    Find(#[from] FindError),
-    /// A file could not be written.
-    #[error("cannot prepare {path}")]
-    Files {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The binary does not start.
-    #[error("cannot start {program}")]
-    Start {
-        /// The binary.
-        program: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It ended at once.
-    #[error("{driver} did not stay: {status}; it said: {said}")]
-    Died {
-        /// The driver.
-        driver: DriverKind,
-        /// How.
-        status: ExitStatus,
-        /// The last lines of its log.
-        said: String,
-    },
-}
-
-/// It cannot be told whether a VMM lives.
-#[derive(Debug, thiserror::Error)]
-pub enum FindError {
-    /// The lock cannot be looked at.
-    #[error("cannot look at the lock {path}")]
-    Lock {
-        /// The lock.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Someone holds the lock and cannot be found.
-    #[error("a process holds {path} and cannot be found by its mark: is it another user's? `fuser {path}` names it")]
-    Hidden {
-        /// The lock.
-        path: PathBuf,
-    },
-    /// The run folder cannot be.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
 }
 
 /// A launch that was successful.
@@ -212,13 +138,21 @@ impl Runner {
             }
         };
         // A process whose lock file was removed under it is no less alive.
-        if let Some(process) = self.scan().into_iter().filter(|found| found.mark.uid == machine.uid).find_map(Process::adopt) {
+        if let Some(process) = self.marked(&machine.uid) {
+            self.remember(&folder, &process);
             return Ok(Launched { process, adopted: true, unconfined: Vec::new() });
         }
         self.start(&machine.uid, kind, plan, &folder, lock).await
     }
 
-    async fn start(&self, uid: &Uid, kind: DriverKind, plan: LaunchPlan, folder: &RunFolder, lock: fs::File) -> Result<Launched, LaunchError> {
+    async fn start(
+        &self,
+        uid: &Uid,
+        kind: DriverKind,
+        plan: LaunchPlan,
+        folder: &RunFolder,
+        lock: fs::File,
+    ) -> Result<Launched, LaunchError> {
         for socket in folder.sockets() {
             files::remove(&socket).map_err(files_error(&socket))?;
         }
@@ -230,24 +164,24 @@ impl Runner {
         record.write(&folder.record()).map_err(files_error(&folder.record()))?;
         let mark = Mark { root: self.name.clone(), uid: uid.clone(), driver: kind };
         let (program, at, confinement) = (plan.program.clone(), folder.clone(), self.confinement.clone());
-        let spawned = tokio::task::spawn_blocking(move || spawn::spawn(&plan, &at, &mark, lock, &confinement)).await;
+        let own = mark.clone();
+        let spawned = tokio::task::spawn_blocking(move || spawn::spawn(&plan, &at, &own, lock, &confinement)).await;
         let start_error = |source| LaunchError::Start { program, source };
         let spawned = match spawned {
-            Ok(Ok(spawned)) => spawned,
-            Ok(Err(source)) => return Err(start_error(source)),
-            Err(join) => return Err(start_error(io::Error::other(join))),
+            Ok(spawned) => spawned.and_then(|spawned| Ok((Process::child(spawned.pid, mark)?, spawned.unconfined))),
+            Err(join) => Err(io::Error::other(join)),
         };
-        let Some(process) = Found::of(spawned.pid).and_then(Process::adopt) else {
-            let status = reap(spawned.pid).unwrap_or(ExitStatus::Unknown);
+        let (process, unconfined) = spawned.map_err(start_error)?;
+        if let Ok(Some(status)) = process.ended_within(Duration::ZERO).await {
             record.exit = Some(status);
             record.write(&folder.record()).map_err(files_error(&folder.record()))?;
             let said = logs::tail(&folder.vmm_log(), LAST_WORDS).join(" / ");
             return Err(LaunchError::Died { driver: kind, status, said });
-        };
+        }
         record.pid = Some(process.pid());
         record.start = Some(process.start());
         record.write(&folder.record()).map_err(files_error(&folder.record()))?;
-        Ok(Launched { process, adopted: false, unconfined: spawned.unconfined })
+        Ok(Launched { process, adopted: false, unconfined })
     }
 
     fn make_folders(&self, folder: &RunFolder) -> io::Result<()> {
@@ -271,11 +205,17 @@ impl Runner {
     pub async fn find(&self, uid: &Uid) -> Result<Option<Process>, FindError> {
         let folder = self.folder(uid)?;
         let path = folder.lock();
+        let recorded = || Record::read(&folder.record()).and_then(|record| self.recorded(uid, &record)).and_then(Process::adopt);
         let deadline = Instant::now() + SETTLE;
-        while files::locked(&path).map_err(|source| FindError::Lock { path: path.clone(), source })? {
-            let recorded = Record::read(&folder.record()).and_then(|record| self.recorded(uid, &record));
-            let found = recorded.into_iter().chain(self.scan()).filter(|found| found.mark.uid == *uid);
-            if let Some(process) = { found }.find_map(Process::adopt) {
+        loop {
+            if let Some(process) = recorded() {
+                return Ok(Some(process));
+            }
+            if !files::locked(&path).map_err(|source| FindError::Lock { path: path.clone(), source })? {
+                return Ok(None);
+            }
+            if let Some(process) = self.marked(uid) {
+                self.remember(&folder, &process);
                 return Ok(Some(process));
             }
             if Instant::now() > deadline {
@@ -283,7 +223,26 @@ impl Runner {
             }
             tokio::time::sleep(LOOK).await;
         }
-        Ok(None)
+    }
+
+    /// The living process with the microVM's mark.
+    fn marked(&self, uid: &Uid) -> Option<Process> {
+        self.scan().into_iter().filter(|found| found.mark.uid == *uid).find_map(Process::adopt)
+    }
+
+    /// Writes down a process that was found by its mark. Without it, the next one looks for the mark again.
+    fn remember(&self, folder: &RunFolder, process: &Process) {
+        let record = Record {
+            version: Record::VERSION,
+            driver: process.driver(),
+            boot: process::boot_id(),
+            pid: Some(process.pid()),
+            start: Some(process.start()),
+            exit: None,
+        };
+        if let Err(error) = record.write(&folder.record()) {
+            tracing::warn!(path = %folder.record().display(), %error, "cannot write down which process a VMM is");
+        }
     }
 
     /// The living process that the record means.
@@ -365,25 +324,6 @@ impl Runner {
         files::remove(&folder.record()).map_err(failed(&folder.record()))?;
         files::remove(&folder.lock()).map_err(failed(&folder.lock()))
     }
-}
-
-/// A microVM was not removed. What was removed stays so; call again for the rest.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoveError {
-    /// Its process.
-    #[error(transparent)]
-    Stop(#[from] crate::stop::StopError),
-    /// It cannot be found.
-    #[error(transparent)]
-    Find(#[from] FindError),
-    /// Its files.
-    #[error("cannot remove {path}")]
-    Files {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 fn files_error(path: &Path) -> impl FnOnce(io::Error) -> LaunchError + use<> {

@@ -55,7 +55,13 @@ pub(crate) struct Spawned {
 
 /// Starts it, in a process group of its own, with the lock as its standard input: an empty file reads as `/dev/null` does, and the kernel keeps
 /// the lock for as long as the process lives, whatever becomes of us, even between fork and exec.
-pub(crate) fn spawn(plan: &LaunchPlan, folder: &RunFolder, mark: &Mark, lock: std::fs::File, confinement: &Confinement) -> io::Result<Spawned> {
+pub(crate) fn spawn(
+    plan: &LaunchPlan,
+    folder: &RunFolder,
+    mark: &Mark,
+    lock: std::fs::File,
+    confinement: &Confinement,
+) -> io::Result<Spawned> {
     let log = files::append(&folder.vmm_log())?;
     let stdout = plan.stdout.as_deref().map_or_else(|| log.try_clone(), files::append)?;
     let mut command = command(plan);

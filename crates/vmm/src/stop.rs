@@ -109,8 +109,9 @@ impl Runner {
         let driver = self.driver(process.driver());
         let failed = |source| StopError::Signal { uid: uid.clone(), pid: process.pid(), source };
         let mut refused = Vec::new();
-        for (means, patience) in
-            [(Means::PowerButton, grace), (Means::Quit, QUIT), (Means::Terminate, TERMINATE), (Means::Kill, KILL)].into_iter().filter(|(means, _)| *means >= mildest)
+        for (means, patience) in [(Means::PowerButton, grace), (Means::Quit, QUIT), (Means::Terminate, TERMINATE), (Means::Kill, KILL)]
+            .into_iter()
+            .filter(|(means, _)| *means >= mildest)
         {
             match apply(means, driver, &process, &folder).await {
                 Ok(()) => {}

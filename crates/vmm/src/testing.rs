@@ -28,14 +28,20 @@ pub(crate) fn disk(path: &str, role: DiskRole) -> Disk {
 
 /// More than any driver can do.
 pub(crate) fn everything() -> Machine {
-    let forward = |protocol, port, guest_port| Forward { protocol, host: std::net::SocketAddrV4::new([127, 0, 0, 1].into(), port), guest_port };
+    let forward =
+        |protocol, port, guest_port| Forward { protocol, host: std::net::SocketAddrV4::new([127, 0, 0, 1].into(), port), guest_port };
     let user = HostNic::User(vec![forward(Protocol::Tcp, 2222, 22), forward(Protocol::Udp, 5353, 53)]);
     let dgram = HostNic::Dgram { local: "/net/a.sock".into(), remote: "/net/b.sock".into() };
     Machine {
         initrd: Some("/images/initrd".into()),
         cmdline: [("quiet", ""), ("root", "LABEL=my root")].into_iter().collect(),
         disks: vec![
-            Disk { format: DiskFormat::Qcow2, durable: false, backing: vec!["/images/base.raw".into()], ..disk("/vm/root.qcow2", DiskRole::Root) },
+            Disk {
+                format: DiskFormat::Qcow2,
+                durable: false,
+                backing: vec!["/images/base.raw".into()],
+                ..disk("/vm/root.qcow2", DiskRole::Root)
+            },
             disk("/vm/seed.img", DiskRole::Seed),
             disk("/vm/data.raw", DiskRole::Data),
         ],

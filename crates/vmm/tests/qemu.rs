@@ -15,14 +15,14 @@ const DEADLINE: Duration = Duration::from_secs(90);
 /// A guest that greets, then waits: it echoes its console, obeys single letters, and powers off when its power button is pressed.
 /// `r` resets, `p` panics, `h` halts, `s` spins. The addresses are those of QEMU's microvm: its ACPI event device and pvpanic.
 const PET: &[u8] = &[
-    0xbe, 0x2c, 0x01, 0x10, 0x00, // mov $greeting, %esi
+    0xbe, 0x2f, 0x01, 0x10, 0x00, // mov $greeting, %esi
     0xb9, 0x10, 0x00, 0x00, 0x00, // mov $16, %ecx
     0xba, 0xf8, 0x03, 0x00, 0x00, 0xf3, 0x6e, // mov $0x3f8, %edx; rep outsb
     // loop:
-    0xf6, 0x05, 0x00, 0x00, 0xa0, 0xfe, 0x02, 0x75, 0x23, // testb $2, 0xfea00000; jnz off      the power button
-    0xba, 0xfd, 0x03, 0x00, 0x00, 0xec, 0xa8, 0x01, 0x74, 0xed, // in 0x3fd; test $1; jz loop   nothing typed
+    0xf7, 0x05, 0x00, 0x00, 0xa0, 0xfe, 0x02, 0x00, 0x00, 0x00, 0x75, 0x23, // testl $2, 0xfea00000; jnz off    the power button
+    0xba, 0xfd, 0x03, 0x00, 0x00, 0xec, 0xa8, 0x01, 0x74, 0xea, // in 0x3fd; test $1; jz loop   nothing typed
     0xba, 0xf8, 0x03, 0x00, 0x00, 0xec, 0xee, // in 0x3f8; out 0x3f8                            echo
-    0x3c, b'r', 0x74, 0x17, 0x3c, b'p', 0x74, 0x1c, 0x3c, b'h', 0x74, 0x20, 0x3c, b's', 0x74, 0x1f, 0xeb, 0xd4, //
+    0x3c, b'r', 0x74, 0x17, 0x3c, b'p', 0x74, 0x1c, 0x3c, b'h', 0x74, 0x20, 0x3c, b's', 0x74, 0x1f, 0xeb, 0xd1, //
     0xc6, 0x05, 0x00, 0x02, 0xa0, 0xfe, 0x34, 0xeb, 0x11, // off: movb $0x34, 0xfea00200        sleep state 5
     0xc6, 0x05, 0x02, 0x02, 0xa0, 0xfe, 0x42, 0xeb, 0x08, // reset: movb $0x42, 0xfea00202
     0xba, 0x05, 0x05, 0x00, 0x00, 0xb0, 0x01, 0xee, // crash: out $1, 0x505
@@ -115,10 +115,9 @@ async fn wait(done: impl Fn() -> bool, told: impl Fn() -> String) {
 }
 
 async fn running(runner: &Runner, uid: &Uid) -> GuestState {
-    match runner.observe(uid).await.expect("observed") {
-        Observation::Running { guest, .. } => guest,
-        other => panic!("it does not run: {other:?}"),
-    }
+    let seen = runner.observe(uid).await.expect("observed");
+    let Observation::Running { guest, .. } = seen else { unreachable!("it does not run: {seen:?}") };
+    guest
 }
 
 #[tokio::test]
@@ -184,10 +183,11 @@ async fn one_process_whoever_launches_and_found_after_a_restart() {
 
     // It is killed from outside: the descriptor tells.
     let held = host.runner.launch(&machine, DriverKind::Qemu).await.expect("found").process;
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid.cast_signed()).expect("pid"), rustix::process::Signal::KILL).expect("killed");
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid.cast_signed()).expect("pid"), rustix::process::Signal::KILL)
+        .expect("killed");
     assert_eq!(held.ended_within(DEADLINE).await.expect("waited"), Some(ExitStatus::Signal(9)));
     assert!(host.runner.scan().is_empty());
-    assert_eq!(host.runner.list().into_iter().collect::<Vec<_>>(), [uid.clone()], "its folder is still there");
+    assert_eq!(host.runner.list(), [uid.clone()].into(), "its folder is still there");
 
     host.runner.remove(&uid).await.expect("removed");
     host.runner.remove(&uid).await.expect("removed already");
@@ -223,8 +223,7 @@ async fn a_machine_that_qemu_refuses_tells_why() {
     // QEMU may end before or after it is held.
     match host.runner.launch(&machine, DriverKind::Qemu).await {
         Ok(launched) => drop(launched.process.ended_within(DEADLINE).await.expect("waited").expect("ended")),
-        Err(LaunchError::Died { .. }) => {}
-        Err(other) => panic!("{other}"),
+        Err(error) => assert!(matches!(error, LaunchError::Died { .. }), "{error}"),
     }
     let seen = host.runner.observe(&machine.uid).await.expect("observed");
     assert!(matches!(&seen, Observation::Exited { said, .. } if said.iter().any(|line| line.contains("/nowhere/vmlinux"))), "{seen:?}");
@@ -284,6 +283,50 @@ async fn the_console_echoes_events_are_told_and_a_reset_guest_comes_up_again() {
 }
 
 #[tokio::test]
+async fn qemu_takes_every_disk_and_network_that_needs_no_privileges() {
+    let host = Host::new();
+    let path = |name: &str| host.dir.path().join(name);
+    for name in ["base", "seed"] {
+        std::fs::write(path(name), vec![0; 1 << 20]).expect("written");
+    }
+    let mut overlay = std::process::Command::new("qemu-img");
+    overlay.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(path("base")).arg(path("root"));
+    assert!(overlay.status().expect("qemu-img runs").success());
+    let disk = |name: &str, format, role| Disk {
+        path: path(name),
+        format,
+        read_only: role == DiskRole::Seed,
+        role,
+        backing: if format == DiskFormat::Qcow2 { vec![path("base")] } else { Vec::new() },
+        durable: role == DiskRole::Seed,
+    };
+    // Port 0 is whichever is free.
+    let forward = |protocol| Forward { protocol, host: std::net::SocketAddrV4::new([127, 0, 0, 1].into(), 0), guest_port: 22 };
+    let switch = tokio::net::UnixListener::bind(path("switch")).expect("bound");
+    let hosts = [
+        HostNic::User(vec![forward(Protocol::Tcp), forward(Protocol::Udp)]),
+        HostNic::Stream(path("switch")),
+        HostNic::Dgram { local: path("a"), remote: path("b") },
+    ];
+    let nic = |(index, host)| Nic { id: format!("eth{index}"), mac: Mac([2, 0, 0, 0, 0, index]), mtu: Some(1400), host, metadata: false };
+    let machine = Machine {
+        disks: vec![disk("root", DiskFormat::Qcow2, DiskRole::Root), disk("seed", DiskFormat::Raw, DiskRole::Seed)],
+        nics: (0..).zip(hosts).map(nic).collect(),
+        cmdline: [("quiet", ""), ("label", "a b")].into_iter().collect(),
+        ..host.machine("full")
+    };
+    host.launch(&machine).await;
+    host.alive(&machine.uid).await;
+    tokio::time::timeout(DEADLINE, switch.accept()).await.expect("in time").expect("it joined the switch");
+    let folder = host.runner.folder(&machine.uid).expect("folder");
+    let mut qmp = Qmp::connect(&folder.control(), DEADLINE).await.expect("connected");
+    let disks = qmp.execute("query-block", None).await.expect("answered");
+    let read_only: Vec<_> = disks.as_array().expect("a list").iter().map(|disk| disk["inserted"]["ro"].as_bool()).collect();
+    assert_eq!(read_only, [Some(false), Some(true)], "{disks}");
+    assert_eq!(disks[0]["inserted"]["image"]["backing-filename"], path("base").display().to_string());
+}
+
+#[tokio::test]
 async fn a_guest_that_spins_silently_is_told() {
     let host = Host::new();
     let machine = host.machine("spin");
@@ -291,7 +334,7 @@ async fn a_guest_that_spins_silently_is_told() {
     let process = host.launch(&machine).await;
     host.alive(&uid).await;
     host.console(&uid).await.write_all(b"s").await.expect("typed");
-    host.says(&uid, "s", 1).await;
+    host.says(&uid, "alive\ns", 1).await;
     let folder = host.runner.folder(&uid).expect("folder");
     let mut watch = BootWatch::new(Duration::from_millis(300));
     let start = Instant::now();
@@ -319,7 +362,8 @@ async fn a_confined_vmm_works_and_reaches_no_other_file() {
         let folder = host.runner.folder(&machine.uid).expect("folder");
         let mut qmp = Qmp::connect(&folder.control(), DEADLINE).await.expect("connected");
         let other = host.dir.path().join("other");
-        let dump = |path: &Path| serde_json::json!({"paging": false, "protocol": format!("file:{}", path.display()), "begin": 0, "length": 4096});
+        let dump =
+            |path: &Path| serde_json::json!({"paging": false, "protocol": format!("file:{}", path.display()), "begin": 0, "length": 4096});
         let refused = qmp.execute("dump-guest-memory", Some(dump(&other))).await.expect_err("out of reach");
         assert!(matches!(refused, ControlError::Refused { .. }), "{refused}");
         qmp.execute("dump-guest-memory", Some(dump(&folder.file("own")))).await.expect("within reach");
@@ -328,4 +372,47 @@ async fn a_confined_vmm_works_and_reaches_no_other_file() {
         eprintln!("the host does not confine: {:?}", launched.unconfined);
     }
     host.runner.remove(&machine.uid).await.expect("removed");
+}
+
+/// A cgroup v2 folder that this test may write to, if the host lets it.
+fn cgroup() -> Option<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/mounts").ok()?;
+    let mount = mounts.lines().find_map(|line| {
+        line.split(' ').collect::<Vec<_>>().get(..3).filter(|words| words[2] == "cgroup2").map(|words| words[1].to_owned())
+    })?;
+    let own = Path::new(&mount).join(format!("capstead-vmm-test-{}", std::process::id()));
+    std::fs::create_dir(&own).ok()?;
+    Some(own)
+}
+
+#[tokio::test]
+async fn a_vmm_has_its_own_user_and_cgroup_where_the_host_allows() {
+    use std::os::unix::fs::PermissionsExt;
+    let (group, root) = (cgroup(), rustix::process::geteuid().is_root());
+    let parent = group.clone().unwrap_or_else(|| "/nowhere".into());
+    let host = Host::confined(Confinement { landlock: false, user: Some((65534, 65534)), cgroup: Some(parent.clone()) });
+    std::fs::set_permissions(host.dir.path(), std::fs::Permissions::from_mode(0o711)).expect("opened");
+    let machine = host.machine("nobody");
+    let launched = host.runner.launch(&machine, DriverKind::Qemu).await.expect("launched");
+    host.alive(&machine.uid).await;
+    assert_eq!(running(&host.runner, &machine.uid).await, GuestState::Running);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", launched.process.pid())).expect("it lives");
+    assert_eq!(status.contains("Uid:\t65534\t65534"), root, "{status}");
+    assert_eq!(
+        launched.unconfined.len(),
+        usize::from(!root) + usize::from(group.is_none()),
+        "what is not, is told: {:?}",
+        launched.unconfined
+    );
+    let own = parent.join("nobody");
+    if group.is_some() {
+        let members = std::fs::read_to_string(own.join("cgroup.procs")).expect("there");
+        assert_eq!(members.trim(), launched.process.pid().to_string());
+        std::fs::remove_dir(&own).expect_err("it is in use");
+    }
+    host.runner.remove(&machine.uid).await.expect("removed");
+    assert!(host.runner.list().is_empty() && !own.exists());
+    if group.is_some() {
+        std::fs::remove_dir(parent).expect("empty");
+    }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::driver::{Accel, Driver};
-use crate::{CloudHypervisor, Firecracker, Qemu};
 use crate::testing::{everything, machine};
+use crate::{CloudHypervisor, Firecracker, Qemu};
 
 fn all() -> Vec<(DriverKind, Capabilities)> {
     let qemu = Qemu { program: "q".into(), accel: Accel::Kvm, tsc_khz: None, tb_mib: 1, seccomp: false };

@@ -98,5 +98,13 @@ pub(super) fn probe(program: &Path, kernel: &Path, serial: &Path, dir: &Path) ->
         ("--console", "off".to_owned()),
     ];
     let args = words.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
-    LaunchPlan { program: program.to_owned(), args, files: Vec::new(), devices: Vec::new(), stdout: None, reads: Vec::new(), writes: Vec::new() }
+    LaunchPlan {
+        program: program.to_owned(),
+        args,
+        files: Vec::new(),
+        devices: Vec::new(),
+        stdout: None,
+        reads: Vec::new(),
+        writes: Vec::new(),
+    }
 }

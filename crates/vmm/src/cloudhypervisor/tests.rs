@@ -8,8 +8,7 @@ fn plan(machine: &Machine) -> Result<LaunchPlan, PlanError> {
 
 #[test]
 fn everything_it_can_do_in_its_words() {
-    let all = everything();
-    let mut able = Machine { metadata: Default::default(), ..all.clone() };
+    let mut able = Machine { metadata: Default::default(), ..everything() };
     able.nics.retain(|nic| matches!(nic.host, HostNic::Tap(_) | HostNic::Macvtap(_)));
     able.nics[0].metadata = false;
     let plan = plan(&able).expect("plan");

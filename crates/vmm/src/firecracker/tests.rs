@@ -18,7 +18,7 @@ fn everything_it_can_do_in_its_words() {
         disks: all.disks.into_iter().filter(|disk| disk.format == DiskFormat::Raw).collect(),
         nics: all.nics.into_iter().filter(|nic| matches!(nic.host, HostNic::Tap(_))).chain([nic(1, HostNic::Tap("tap1".into()))]).collect(),
         shares: Vec::new(),
-        ..all.clone()
+        ..everything()
     };
     let plan = plan(&able).expect("plan");
     let words = "--id m-1 --api-sock /run/c/m-1/control.sock --config-file /run/c/m-1/firecracker.json --metadata /run/c/m-1/metadata.json";

@@ -39,7 +39,8 @@ proptest! {
         if let Ok(line) = CommandLine::from_iter([("a", value.as_str()), ("z", "end")]).render() {
             prop_assert!(line.ends_with(" z=end"));
             prop_assert!(!line.contains('\n'));
-            prop_assert!(line.matches('"').count() == if value.contains(char::is_whitespace) { 2 } else { 0 });
+            let quotes = if value.contains(char::is_whitespace) { 2 } else { 0 };
+            prop_assert_eq!(line.matches('"').count(), quotes);
         }
     }
 }

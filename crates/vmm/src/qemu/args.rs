@@ -87,7 +87,8 @@ impl Args {
 /// The driver's own kernel parameters.
 fn parameters(qemu: &Qemu) -> Vec<(&'static str, String)> {
     // microvm has no keyboard controller to reset by; its ACPI has a reset register, and a triple fault always works.
-    let mut defaults = vec![("console", "ttyS0".to_owned()), ("reboot", "t".to_owned()), ("panic", "1".to_owned()), ("root", "/dev/vda".to_owned())];
+    let mut defaults =
+        vec![("console", "ttyS0".to_owned()), ("reboot", "t".to_owned()), ("panic", "1".to_owned()), ("root", "/dev/vda".to_owned())];
     if let (Accel::Tcg, Some(khz)) = (qemu.accel, qemu.tsc_khz) {
         // microvm has no clock to calibrate against, and its timer interrupt is late on a busy host: the guest would spin for ever in
         // early boot, or mark the counter unstable and lose time. `lpj` is for kernels of 250 ticks a second; at 1000 its delays are longer, which is safe.
@@ -135,7 +136,10 @@ pub(super) fn plan(qemu: &Qemu, machine: &Machine, folder: &RunFolder) -> Result
         let cache = if disk.durable { "writeback" } else { "unsafe" };
         let read_only = if disk.read_only { "on" } else { "off" };
         let path = plain_path(&disk.path)?;
-        args.option("drive", format!("id=disk{index},file={path},format={format},if=none,cache={cache},discard=unmap,readonly={read_only}"));
+        args.option(
+            "drive",
+            format!("id=disk{index},file={path},format={format},if=none,cache={cache},discard=unmap,readonly={read_only}"),
+        );
         args.option("device", format!("virtio-blk-device,drive=disk{index}"));
         let reach = if disk.read_only { &mut reads } else { &mut writes };
         reach.push(disk.path.clone());

@@ -24,8 +24,8 @@ fn measure() -> Option<u32> {
 /// The time and the counter at that time: of several tries the one that was interrupted least.
 #[cfg(target_arch = "x86_64")]
 fn sample() -> (std::time::Instant, u64) {
-    use std::time::Instant;
     use crate::sys::time_stamp;
+    use std::time::Instant;
     let tries = (0..16).map(|_| {
         let before = time_stamp();
         let now = Instant::now();

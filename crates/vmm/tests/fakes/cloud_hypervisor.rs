@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 
 use super::server::{Answer, serve};
 
-/// A value of an option: a plain word, or named parts, each with the test it must pass.
+/// A part of a value: its name, and the test it must pass.
+type Part = (&'static str, fn(&str) -> bool);
+
+/// A value of an option: a plain word, or named parts.
 enum Shape {
     Word,
-    Parts(&'static [(&'static str, fn(&str) -> bool)]),
+    Parts(&'static [Part]),
 }
 
 /// An option: its name, whether it takes several values, and their shape.
@@ -67,11 +70,7 @@ const OPTIONS: &[Known] = &[
     ("--cmdline", false, Shape::Word),
     ("--cpus", false, Shape::Parts(&[("boot", vcpus)])),
     ("--memory", false, Shape::Parts(&[("size", size), ("shared", toggle)])),
-    (
-        "--disk",
-        true,
-        Shape::Parts(&[("path", file), ("readonly", toggle), ("image_type", format), ("backing_files", toggle), ("id", any)]),
-    ),
+    ("--disk", true, Shape::Parts(&[("path", file), ("readonly", toggle), ("image_type", format), ("backing_files", toggle), ("id", any)])),
     ("--net", true, Shape::Parts(&[("tap", any), ("fd", fds), ("mac", mac), ("id", any), ("mtu", number)])),
     ("--fs", true, Shape::Parts(&[("tag", any), ("socket", any), ("num_queues", number), ("queue_size", number)])),
     ("--vsock", false, Shape::Parts(&[("cid", cid), ("socket", any)])),

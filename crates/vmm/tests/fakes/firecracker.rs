@@ -82,12 +82,14 @@ pub fn play(args: &[String]) -> Result<(), String> {
             return Err("metadata is no object, or too large".to_owned());
         }
     }
-    print!("capstead: alive\n");
+    println!("capstead: alive");
     std::io::stdout().flush().map_err(|error| error.to_string())?;
     let Some(socket) = get("--api-sock").filter(|_| get("--no-api").is_none()) else { return Ok(()) };
     let deaf = config["boot-source"]["boot_args"].as_str().is_some_and(|args| args.split(' ').any(|word| word == "deaf"));
     serve(socket, |call| match (call.method.as_str(), call.path.as_str()) {
-        ("GET", "/") => Ok(Answer(200, json!({"app_name": "Firecracker", "id": id, "state": "Running", "vmm_version": "1.17.0-dev"}), false)),
+        ("GET", "/") => {
+            Ok(Answer(200, json!({"app_name": "Firecracker", "id": id, "state": "Running", "vmm_version": "1.17.0-dev"}), false))
+        }
         ("PUT", "/actions") => {
             check("action", call.body.as_ref().unwrap_or(&Value::Null), ACTION)?;
             Ok(Answer(204, Value::Null, !deaf))

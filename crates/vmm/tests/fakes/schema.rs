@@ -41,7 +41,9 @@ fn check_kind(at: &str, value: &Value, kind: &Kind) -> Result<(), String> {
         Kind::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         Kind::Texts => list(at)?.iter().all(Value::is_string),
         Kind::Object(fields) => return check(at, value, fields),
-        Kind::Objects(fields) => return list(at)?.iter().enumerate().try_for_each(|(index, item)| check(&format!("{at}[{index}]"), item, fields)),
+        Kind::Objects(fields) => {
+            return list(at)?.iter().enumerate().try_for_each(|(index, item)| check(&format!("{at}[{index}]"), item, fields));
+        }
     };
     if fits { Ok(()) } else { Err(format!("{at} may not be {value}")) }
 }

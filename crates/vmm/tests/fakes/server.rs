@@ -1,6 +1,6 @@
 //! An HTTP server on a Unix socket, for one short request a connection.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 
 use serde_json::Value;
@@ -25,7 +25,8 @@ pub fn serve(socket: &str, mut answer: impl FnMut(&Call) -> Result<Answer, Strin
         let Some(call) = read(&mut reader).map_err(said)? else { continue };
         let Answer(status, body, end) = answer(&call)?;
         let text = if body.is_null() { String::new() } else { body.to_string() };
-        let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", text.len());
+        let head =
+            format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", text.len());
         let _ = reader.get_mut().write_all(format!("{head}{text}").as_bytes());
         if end {
             return Ok(());
