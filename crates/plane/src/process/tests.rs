@@ -12,14 +12,14 @@ fn sleeper(dir: &Path, plane: &str) -> Launch {
     }
 }
 
-/// What is found once the shell has become the program it runs: in the middle of that the kernel shows no environment for a moment.
+/// What is found once the shell has become the program it runs: in the middle of that, when it has its new name already, the kernel shows no environment for a moment.
 fn found_settled(plane: &str, name: &str) -> Vec<Found> {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     loop {
         let found = find(plane);
         let settled = |found: &Found| fs::read_to_string(format!("/proc/{}/comm", found.pid)).is_ok_and(|comm| comm.trim() == name);
-        if found.iter().any(settled) {
-            return find(plane);
+        if found.iter().any(settled) && find(plane) == found {
+            return found;
         }
         assert!(std::time::Instant::now() < deadline, "{name} never ran: {found:?}");
         std::thread::yield_now();
