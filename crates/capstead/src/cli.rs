@@ -3,7 +3,9 @@
 mod demo;
 mod fleet;
 mod generate;
+pub mod host;
 mod lab;
+pub mod layered;
 
 pub mod manager;
 
@@ -106,6 +108,9 @@ pub enum Command {
   capstead manager --provider microvm --leader-elect --log-format json
   capstead up --detach --provider microvm      as a component of a plane")]
     Manager(manager::Manager),
+    /// Run microVMs on this machine, in flintlockd's place
+    #[command(subcommand)]
+    Host(host::Host),
     /// Make the objects of a cluster from a template
     #[command(subcommand)]
     Generate(Generate),

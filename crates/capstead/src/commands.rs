@@ -3,6 +3,7 @@
 mod demo;
 mod fleet;
 mod generate;
+mod host;
 mod inspect;
 mod lab;
 mod live;
@@ -42,6 +43,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Clusterctl(args) => done(runtime()?.block_on(tools::exec(&config, "clusterctl", args))),
         Command::Fetch(args) => done(runtime()?.block_on(tools::fetch(&config, &args))),
         Command::Manager(args) => done(manager::run(args)),
+        Command::Host(command) => done(host::run(command)),
         Command::Generate(args) => done(generate::run(args)),
         Command::Demo(args) => done(runtime()?.block_on(demo::run(&config, args))),
         Command::Template(args) => done(template::run(args)),

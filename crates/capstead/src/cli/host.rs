@@ -55,9 +55,6 @@ pub struct HostRun {
     /// Where records, disks and images are kept
     #[arg(long, default_value = "/var/lib/flintlock", value_name = "DIR")]
     pub state_dir: PathBuf,
-    /// How often every microVM is looked at although nothing was heard of it
-    #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
-    pub resync_period: Duration,
     /// How long a guest may take to shut down before its VMM is killed
     #[arg(long = "deleteMicroVM-timeout", default_value = "10s", value_parser = duration, value_name = "DURATION")]
     pub delete_timeout: Duration,
@@ -91,15 +88,21 @@ pub struct HostRun {
     /// Cloud Hypervisor; empty for none
     #[arg(long, default_value = "cloud-hypervisor-static", value_name = "PROGRAM")]
     pub cloudhypervisor_bin: String,
-    /// The bridge that taps join, unless an interface names another
+    /// The bridge that taps join, unless an interface names another; without one, and where `user` is named, the VMM's own NAT; `passt` for passt
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     pub bridge_name: String,
     /// The interface that macvtaps are made on
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     pub parent_iface: String,
-    /// Where metrics are served, at /metrics
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "HOST:PORT")]
-    pub debug_endpoint: String,
+    /// Let images be files below this folder (oci:DIR, oci-archive:F, docker-archive:F, file:F): who may create microVMs may read them
+    #[arg(long, value_name = "DIR")]
+    pub local_images: Option<PathBuf>,
+    /// Ask a registry through another address, as ghcr.io=http://127.0.0.1:5000; can be given several times
+    #[arg(long, value_delimiter = ',', value_name = "REGISTRY=ADDRESS")]
+    pub registry_mirror: Vec<String>,
+    /// Where sockets and logs of VMMs are kept [default: run in --state-dir]; its path must be short
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
     /// How much is logged: 0 what happens, 2 what is decided, 9 everything
     #[arg(short, long, default_value_t = 0, value_name = "LEVEL")]
     pub verbosity: u8,
@@ -136,6 +139,15 @@ pub struct Meaningless {
     /// VMMs always outlive the daemon
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
     pub cloudhypervisor_detach: Option<bool>,
+    /// What happens to a VMM is heard at once
+    #[arg(long, value_name = "DURATION")]
+    pub resync_period: Option<String>,
+    /// virtiofs is not there yet
+    #[arg(long, value_name = "PATH")]
+    pub virtiofs_bin: Option<String>,
+    /// Metrics are not there yet
+    #[arg(long, value_name = "HOST:PORT")]
+    pub debug_endpoint: Option<String>,
     /// Never disabled
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true, value_name = "BOOL", hide = true)]
     pub disable_reconcile: bool,
@@ -152,6 +164,9 @@ impl Meaningless {
             ("--containerd-socket", self.containerd_socket.is_some()),
             ("--containerd-kernel-ss", self.containerd_kernel_ss.is_some()),
             ("--containerd-ns", self.containerd_ns.is_some()),
+            ("--resync-period", self.resync_period.is_some()),
+            ("--virtiofs-bin", self.virtiofs_bin.is_some()),
+            ("--debug-endpoint", self.debug_endpoint.is_some()),
             ("--firecracker-detach", self.firecracker_detach.is_some()),
             ("--cloudhypervisor-detach", self.cloudhypervisor_detach.is_some()),
             ("--disable-reconcile", self.disable_reconcile),
