@@ -95,7 +95,8 @@ fn own_failures(spec: &MicroVmSpec) -> Vec<String> {
     let mut failures = Vec::new();
     let mut check = |broken: bool, text: String| failures.extend(broken.then_some(text));
     for (field, name) in [("id", &spec.id), ("namespace", &spec.namespace)] {
-        let bad = name.len() > LONGEST_NAME || name.contains('/') || name.chars().any(char::is_control) || [".", ".."].contains(&name.as_str());
+        let bad =
+            name.len() > LONGEST_NAME || name.contains('/') || name.chars().any(char::is_control) || [".", ".."].contains(&name.as_str());
         check(bad, format!("{field}: must be at most {LONGEST_NAME} bytes without '/' and control characters, and not . or .."));
     }
     let kernel = spec.kernel.as_ref();

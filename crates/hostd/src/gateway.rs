@@ -80,11 +80,7 @@ struct Filter {
     name: String,
 }
 
-async fn find<E: Effects + Drivers>(
-    State(host): State<Arc<Host<E>>>,
-    Path(name): Path<String>,
-    Query(filter): Query<Filter>,
-) -> Response {
+async fn find<E: Effects + Drivers>(State(host): State<Arc<Host<E>>>, Path(name): Path<String>, Query(filter): Query<Filter>) -> Response {
     match host.get(&name) {
         Ok(microvm) => answer(Ok(GetMicroVmResponse { microvm: Some(microvm) })),
         Err(_) => answer(Ok(ListMicroVMsResponse { microvm: host.list(&name, &filter.name) })),

@@ -235,8 +235,11 @@ fn run(parts: &BTreeSet<Part>, most: u32, seen: &Observed, now: Timestamp) -> Pl
     }
     let Trouble { failures, cause, hopeless, .. } = &seen.trouble;
     if seen.trouble.is_given_up(most) {
-        let (reason, message) =
-            if *hopeless { ("Hopeless", cause.clone()) } else { ("GivenUp", format!("failed {failures} times in a row, at last: {cause}")) };
+        let (reason, message) = if *hopeless {
+            ("Hopeless", cause.clone())
+        } else {
+            ("GivenUp", format!("failed {failures} times in a row, at last: {cause}"))
+        };
         return plan.finding(Finding { about: "Failed".into(), truth: Truth::True, reason: reason.into(), message });
     }
     if let Some(at) = seen.trouble.next().filter(|at| *at > now) {

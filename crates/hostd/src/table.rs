@@ -38,7 +38,8 @@ impl Table {
         let Accepted { mut spec, driver } = accepted;
         if let Some(known) = self.named(&spec.namespace, &spec.id) {
             let taken = |why: &str| {
-                let message = format!("creating microvm: microvm {}/{} already exists with uid {}{why}", spec.namespace, spec.id, known.uid);
+                let message =
+                    format!("creating microvm: microvm {}/{} already exists with uid {}{why}", spec.namespace, spec.id, known.uid);
                 Refusal { code: tonic::Code::AlreadyExists, message }
             };
             if known.deleted {

@@ -280,9 +280,11 @@ impl Drivers for World {
         let Ok(kind) = name.parse::<DriverKind>() else { return vec![format!("there is no driver {name}")] };
         match plan::sketch(spec, &self.options) {
             Err(cause) => vec![cause],
-            Ok(machine) => {
-                capstead_vmm::check(&machine, kind, &self.runner.capabilities()).err().map(|lacking| lacking.to_string()).into_iter().collect()
-            }
+            Ok(machine) => capstead_vmm::check(&machine, kind, &self.runner.capabilities())
+                .err()
+                .map(|lacking| lacking.to_string())
+                .into_iter()
+                .collect(),
         }
     }
 }
@@ -422,7 +424,8 @@ fn told(attached: &Attached) -> Interface {
             mac: link.mac.map(|mac| mac.to_string().to_uppercase()).unwrap_or_default(),
         },
         Attached::User { forwards } | Attached::Passt { forwards, .. } => {
-            let forwards: Vec<String> = forwards.iter().map(|forward| format!("127.0.0.1:{}->{}", forward.host_port, forward.guest_port)).collect();
+            let forwards: Vec<String> =
+                forwards.iter().map(|forward| format!("127.0.0.1:{}->{}", forward.host_port, forward.guest_port)).collect();
             Interface { name: forwards.join(","), ..Interface::default() }
         }
     }

@@ -5,26 +5,18 @@ use std::collections::BTreeMap;
 
 use clap::Command;
 
-/// Why a value of the file cannot be one of a flag.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: a text, a number or a truth value is expected")]
-pub struct NotPlain {
-    /// Its key.
-    key: String,
-}
-
 /// The values of a configuration file, by the flag's name.
 ///
 /// # Errors
 /// One is a list or a map.
-pub fn plain(file: BTreeMap<String, yaml_serde::Value>) -> Result<BTreeMap<String, String>, NotPlain> {
+pub fn plain(file: BTreeMap<String, yaml_serde::Value>) -> anyhow::Result<BTreeMap<String, String>> {
     let text = |(key, value): (String, yaml_serde::Value)| {
         let text = match value {
             yaml_serde::Value::Null => String::new(),
             yaml_serde::Value::Bool(value) => value.to_string(),
             yaml_serde::Value::Number(value) => value.to_string(),
             yaml_serde::Value::String(value) => value,
-            _ => return Err(NotPlain { key }),
+            _ => anyhow::bail!("{key}: a text, a number or a truth value is expected"),
         };
         Ok((key, text))
     };
@@ -32,10 +24,16 @@ pub fn plain(file: BTreeMap<String, yaml_serde::Value>) -> Result<BTreeMap<Strin
 }
 
 /// `command` with defaults from the environment, else from the file; and the keys of the file that are no flag's.
-pub fn layered(mut command: Command, environment: impl Fn(&str) -> Option<String>, mut file: BTreeMap<String, String>) -> (Command, Vec<String>) {
+pub fn layered(
+    mut command: Command,
+    environment: impl Fn(&str) -> Option<String>,
+    mut file: BTreeMap<String, String>,
+) -> (Command, Vec<String>) {
     let flags: Vec<(String, String, bool)> = command
         .get_arguments()
-        .filter_map(|arg| Some((arg.get_id().to_string(), arg.get_long()?.to_owned(), arg.get_value_parser().type_id() == TypeId::of::<bool>())))
+        .filter_map(|arg| {
+            Some((arg.get_id().to_string(), arg.get_long()?.to_owned(), arg.get_value_parser().type_id() == TypeId::of::<bool>()))
+        })
         .collect();
     for (id, name, is_switch) in flags {
         let from_file = file.remove(&name);
@@ -86,7 +84,8 @@ mod tests {
     #[test]
     fn a_flag_comes_before_the_environment_and_that_before_the_file() {
         let file = "bridge-name: file\nparent-iface: file\nstate-dir: /file\nverbosity: 9\ninsecure: true\nenable-http: false\n";
-        let environment = [("FLINTLOCKD_BRIDGE_NAME", "environment"), ("FLINTLOCKD_PARENT-IFACE", "environment"), ("FLINTLOCKD_INSECURE", "0")];
+        let environment =
+            [("FLINTLOCKD_BRIDGE_NAME", "environment"), ("FLINTLOCKD_PARENT-IFACE", "environment"), ("FLINTLOCKD_INSECURE", "0")];
         let (run, unknown) = run(&["--bridge-name", "flag"], &environment, file);
         assert_eq!((run.bridge_name.as_str(), run.parent_iface.as_str(), run.state_dir.to_str()), ("flag", "environment", Some("/file")));
         assert_eq!((run.verbosity, run.insecure, run.enable_http, run.grpc_endpoint.as_str()), (9, false, false, "localhost:9090"));

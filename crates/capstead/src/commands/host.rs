@@ -88,7 +88,8 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
     let mirrors = args.registry_mirror.join(",").parse::<Mirrors>().context("--registry-mirror")?;
     let pull = PullOptions { mirrors, ..PullOptions::default() };
     let some = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
-    let options = HostOptions { bridge: some(&args.bridge_name), parent: some(&args.parent_iface), local_images: args.local_images.clone() };
+    let options =
+        HostOptions { bridge: some(&args.bridge_name), parent: some(&args.parent_iface), local_images: args.local_images.clone() };
     let world = World::new(state.join("vm"), runner, store, net, pull, options, default);
     let settings = Settings { most_failures: args.maximum_retry, grace: args.delete_timeout };
     let host = Host::start(world, settings, Records::open(&state.join("records"))?)?;
@@ -173,12 +174,17 @@ async fn drivers(args: &HostRun) -> anyhow::Result<(Vec<Arc<dyn Driver>>, Driver
                 tracing::info!(driver = %probed.driver, accel = %probed.accel, ?took, "works");
                 drivers.push(driver);
             }
-            Err(error) => tracing::info!(driver = %probed.driver, accel = %probed.accel, why = %anyhow::anyhow!(error.to_string()), "does not work"),
+            Err(error) => {
+                tracing::info!(driver = %probed.driver, accel = %probed.accel, why = %anyhow::anyhow!(error.to_string()), "does not work")
+            }
         }
         probes.push(probed);
     }
     let Some(best) = best(&probes).map(|probe| probe.driver) else {
-        let why: Vec<String> = probes.iter().filter_map(|probe| Some(format!("{} ({}): {}", probe.driver, probe.accel, probe.result.as_ref().err()?))).collect();
+        let why: Vec<String> = probes
+            .iter()
+            .filter_map(|probe| Some(format!("{} ({}): {}", probe.driver, probe.accel, probe.result.as_ref().err()?)))
+            .collect();
         bail!("no VMM runs a guest here: {}; install QEMU (Debian: qemu-system-x86), or name a VMM with --qemu-bin", why.join("; "));
     };
     let default = match args.default_provider.as_deref().filter(|name| !name.is_empty()) {
@@ -224,7 +230,9 @@ fn instance(state: &Path) -> anyhow::Result<String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let name = format!("{:08x}", rand::random::<u32>());
             let new = path.with_extension("new");
-            std::fs::write(&new, &name).and_then(|()| std::fs::rename(&new, &path)).with_context(|| format!("cannot write {}", path.display()))?;
+            std::fs::write(&new, &name)
+                .and_then(|()| std::fs::rename(&new, &path))
+                .with_context(|| format!("cannot write {}", path.display()))?;
             Ok(name)
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),

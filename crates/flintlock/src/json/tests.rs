@@ -9,7 +9,8 @@ fn spec(value: Value) -> Result<MicroVmSpec, serde_json::Error> {
 
 #[test]
 fn both_casings_names_and_numbers_are_read() {
-    let plain = json!({"id": "a", "memory_in_mb": 1024, "interfaces": [{"device_id": "eth1", "type": 1}], "root_volume": {"size_in_mb": 5}});
+    let plain =
+        json!({"id": "a", "memory_in_mb": 1024, "interfaces": [{"device_id": "eth1", "type": 1}], "root_volume": {"size_in_mb": 5}});
     let camel = json!({"id": "a", "memoryInMb": 1024, "interfaces": [{"deviceId": "eth1", "type": "TAP"}], "rootVolume": {"sizeInMb": 5}});
     let read = spec(plain).unwrap();
     assert_eq!((read.memory_in_mb, read.interfaces[0].r#type, read.root_volume.as_ref().unwrap().size_in_mb()), (1024, 1, 5));

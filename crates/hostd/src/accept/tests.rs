@@ -50,7 +50,12 @@ pub(crate) fn spec(changes: &[(&str, Value)]) -> MicroVmSpec {
 
 #[test]
 fn defaults_are_filled_in_and_labels_kept() {
-    let sent = spec(&[("/namespace", json!("")), ("/labels", json!({"x": "y"})), ("/uid", json!("mine")), ("/kernel/image", json!(" registry/kernel:1\n"))]);
+    let sent = spec(&[
+        ("/namespace", json!("")),
+        ("/labels", json!({"x": "y"})),
+        ("/uid", json!("mine")),
+        ("/kernel/image", json!(" registry/kernel:1\n")),
+    ]);
     let Accepted { spec, driver } = accept(sent, &Two).unwrap();
     assert_eq!((spec.vcpu, spec.memory_in_mb, spec.namespace.as_str(), driver.as_str()), (2, 1024, "default", "qemu"));
     assert_eq!((spec.labels["x"].as_str(), spec.uid, spec.kernel.unwrap().image.as_str()), ("y", None, "registry/kernel:1"));

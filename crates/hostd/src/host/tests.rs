@@ -231,7 +231,8 @@ async fn a_host_that_is_killed_loses_nothing_and_starts_nothing_twice() {
         world.with(|outside| outside.hangs.insert(Part::Interface(0)));
         host.create(Some(spec(&[("/id", json!("b"))]))).unwrap().spec.unwrap().uid().to_owned()
     });
-    until("a part hangs", || world.with(|outside| outside.parts.get(&hangs).is_some_and(|parts| parts.contains(&Part::Interface(0))))).await;
+    until("a part hangs", || world.with(|outside| outside.parts.get(&hangs).is_some_and(|parts| parts.contains(&Part::Interface(0)))))
+        .await;
     host.stop();
     let before = world.with(|outside| {
         outside.hangs.clear();

@@ -61,7 +61,8 @@ fn what_cannot_work_fails_at_once_and_can_be_deleted() {
 
 #[test]
 fn a_guest_is_asked_first_and_its_vmm_killed_when_the_grace_is_over() {
-    let running = Observed { process: Process::Running, launched: Some(at(0)), traces: [Part::Kernel, Part::Interface(0)].into(), ..seen() };
+    let running =
+        Observed { process: Process::Running, launched: Some(at(0)), traces: [Part::Kernel, Part::Interface(0)].into(), ..seen() };
     assert_eq!(Life::plan(&GONE, &running, at(10)).steps, [Step::Shutdown]);
     let asked = Observed { asked: Some(at(10)), ..running.clone() };
     let plan = Life::plan(&GONE, &asked, at(12));

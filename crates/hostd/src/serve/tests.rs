@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use capstead_flintlock::api::CreateMicroVmRequest;
 use capstead_flintlock::api::DeleteMicroVmRequest;
 use capstead_flintlock::api::GetMicroVmRequest;
 use capstead_flintlock::api::ListMicroVMsRequest;
-use capstead_flintlock::api::CreateMicroVmRequest;
 use capstead_flintlock::api::micro_vm_client::MicroVmClient;
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;

@@ -59,7 +59,10 @@ pub(super) fn reference(text: &str, options: &HostOptions) -> Result<Reference, 
     let reference: Reference = text.parse().map_err(|error: ParseReferenceError| error.to_string())?;
     let path = match &reference {
         Reference::Registry(_) => return Ok(reference),
-        Reference::OciLayout { path, .. } | Reference::OciArchive { path, .. } | Reference::DockerArchive { path, .. } | Reference::File { path } => path,
+        Reference::OciLayout { path, .. }
+        | Reference::OciArchive { path, .. }
+        | Reference::DockerArchive { path, .. }
+        | Reference::File { path } => path,
     };
     match &options.local_images {
         Some(folder) if path.starts_with(folder) => Ok(reference),
@@ -156,7 +159,8 @@ pub(super) fn interface(spec: &MicroVmSpec, uid: &str, n: usize, options: &HostO
 fn attach(interface: &NetworkInterface, options: &HostOptions) -> Result<Attach, String> {
     if interface.r#type == IfaceType::Macvtap as i32 {
         let parent = options.parent.clone();
-        let parent = parent.ok_or("a parent network device name is required for attaching a macvtap interface: give the host --parent-iface")?;
+        let parent =
+            parent.ok_or("a parent network device name is required for attaching a macvtap interface: give the host --parent-iface")?;
         return Ok(Attach::Macvtap { parent });
     }
     let own = interface.overrides.as_ref().map(|overrides| overrides.bridge_name()).filter(|name| !name.is_empty());
@@ -227,7 +231,13 @@ pub(super) fn sketch(spec: &MicroVmSpec, options: &HostOptions) -> Result<Machin
             Attach::User { .. } => HostNic::User(Vec::new()),
             Attach::Passt { .. } => HostNic::Stream(PathBuf::from("/")),
         };
-        machine.nics.push(Nic { id: wanted.device_id.clone(), mac: capstead_vmm::Mac(mac(spec, NOBODY, n).0), mtu: None, host, metadata: false });
+        machine.nics.push(Nic {
+            id: wanted.device_id.clone(),
+            mac: capstead_vmm::Mac(mac(spec, NOBODY, n).0),
+            mtu: None,
+            host,
+            metadata: false,
+        });
     }
     Ok(machine)
 }

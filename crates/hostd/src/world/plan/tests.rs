@@ -35,8 +35,12 @@ fn a_machine_has_its_disks_in_the_order_its_guest_is_told() {
     let forwards = vec![port::Forward { protocol: port::Protocol::Tcp, host_port: 4022, guest_port: 22 }];
     let machine = machine(&spec, UID, Path::new("/vm"), &[Attached::User { forwards }]).unwrap();
     let disks: Vec<(&str, DiskRole)> = machine.disks.iter().map(|disk| (disk.path.to_str().unwrap(), disk.role)).collect();
-    let expected =
-        [("/vm/root.img", DiskRole::Root), ("/vm/volume-0.img", DiskRole::Data), ("/vm/volume-1.img", DiskRole::Data), ("/vm/seed.img", DiskRole::Seed)];
+    let expected = [
+        ("/vm/root.img", DiskRole::Root),
+        ("/vm/volume-0.img", DiskRole::Data),
+        ("/vm/volume-1.img", DiskRole::Data),
+        ("/vm/seed.img", DiskRole::Seed),
+    ];
     assert_eq!(disks, expected);
     assert_eq!(guest_facts(&spec, UID).mounts, [guest_data::Mount { device: "vdc".into(), point: "/data".into() }]);
     assert_eq!((machine.vcpus, machine.memory_mib, machine.cmdline.get("quiet")), (0, 0, Some("")));
@@ -48,7 +52,10 @@ fn a_machine_has_its_disks_in_the_order_its_guest_is_told() {
 fn a_guest_hears_of_the_address_that_its_interface_has() {
     let spec = spec(&[
         ("/kernel/add_network_config", json!(true)),
-        ("/interfaces", json!([{"device_id": "eth1", "type": "TAP", "guest_mac": "02:00:00:00:00:07"}, {"device_id": "eth2", "type": "TAP"}])),
+        (
+            "/interfaces",
+            json!([{"device_id": "eth1", "type": "TAP", "guest_mac": "02:00:00:00:00:07"}, {"device_id": "eth2", "type": "TAP"}]),
+        ),
     ]);
     let told = guest_facts(&spec, UID).interfaces.unwrap();
     let made = sketch(&spec, &bridge()).unwrap();
