@@ -51,7 +51,8 @@ pub fn view(record: &Record, shown: &Shown) -> MicroVm {
 
 fn status(record: &Record, shown: &Shown) -> MicroVmStatus {
     let Shown { state, cause, facts } = shown;
-    let state = match state {
+    // A delete counts at once, before the task has looked.
+    let state = match if record.deleted { &State::Deleting } else { state } {
         State::Pending => MicroVmState::Pending,
         State::Created => MicroVmState::Created,
         State::Failed => MicroVmState::Failed,

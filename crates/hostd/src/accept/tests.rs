@@ -33,8 +33,8 @@ impl Drivers for Two {
 pub(crate) fn spec(changes: &[(&str, Value)]) -> MicroVmSpec {
     let mut least = json!({
         "id": "a", "namespace": "b",
-        "kernel": {"image": "registry/kernel:1", "filename": "boot/vmlinux"},
-        "root_volume": {"id": "root", "source": {"container_source": "registry/root:1"}},
+        "kernel": {"image": "registry:5000/kernel:1", "filename": "boot/vmlinux"},
+        "root_volume": {"id": "root", "source": {"container_source": "registry:5000/root:1"}},
         "interfaces": [{"device_id": "eth1", "type": "TAP"}],
     });
     for (at, value) in changes {
@@ -54,16 +54,16 @@ fn defaults_are_filled_in_and_labels_kept() {
         ("/namespace", json!("")),
         ("/labels", json!({"x": "y"})),
         ("/uid", json!("mine")),
-        ("/kernel/image", json!(" registry/kernel:1\n")),
+        ("/kernel/image", json!(" registry:5000/kernel:1\n")),
     ]);
     let Accepted { spec, driver } = accept(sent, &Two).unwrap();
     assert_eq!((spec.vcpu, spec.memory_in_mb, spec.namespace.as_str(), driver.as_str()), (2, 1024, "default", "qemu"));
-    assert_eq!((spec.labels["x"].as_str(), spec.uid, spec.kernel.unwrap().image.as_str()), ("y", None, "registry/kernel:1"));
+    assert_eq!((spec.labels["x"].as_str(), spec.uid, spec.kernel.unwrap().image.as_str()), ("y", None, "registry:5000/kernel:1"));
 }
 
 #[test]
 fn each_rule_refuses_and_names_its_field() {
-    let volume = |id: &str| json!({"id": id, "source": {"container_source": "registry/v:1"}});
+    let volume = |id: &str| json!({"id": id, "source": {"container_source": "registry:5000/v:1"}});
     let eth2 = |change: Value| {
         let mut interface = json!({"device_id": "eth2", "type": "TAP"});
         interface.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -83,7 +83,7 @@ fn each_rule_refuses_and_names_its_field() {
         ("/kernel/image", json!("https://registry/kernel"), "imageURI"),
         ("/kernel/filename", json!(""), "Filename"),
         ("/kernel/filename", json!("../../etc/passwd"), "kernel.filename: must not have '..'"),
-        ("/initrd", json!({"image": "registry/i:1"}), "initrd.filename"),
+        ("/initrd", json!({"image": "registry:5000/i:1"}), "initrd.filename"),
         ("/interfaces", json!([]), "NetworkInterfaces"),
         ("/interfaces/-", eth2(json!({"device_id": "Eth"})), "guestDeviceName"),
         ("/interfaces/-", eth2(json!({"device_id": "eth1"})), "interfaces[1].device_id: eth1 is there twice"),

@@ -234,7 +234,7 @@ fn limits(faults: u8) -> Limits {
 fn whatever_happens_a_wanted_microvm_runs_once_and_a_deleted_one_leaves_nothing() {
     let explored = explore(Host::new(Mistake::None), limits(3)).unwrap_or_else(|broken| panic!("{broken}"));
     println!("{explored}");
-    assert!(explored.states > 500, "{explored}");
+    assert!(explored.states > 200, "{explored}");
 }
 
 #[test]

@@ -106,8 +106,8 @@ async fn the_gateway_speaks_json_both_ways() {
     let served = local().serve(&host).await.unwrap();
     let least = json!({
         "id": "a", "namespace": "b",
-        "kernel": {"image": "registry/kernel:1", "filename": "boot/vmlinux"},
-        "rootVolume": {"id": "root", "source": {"containerSource": "registry/root:1"}},
+        "kernel": {"image": "registry:5000/kernel:1", "filename": "boot/vmlinux"},
+        "rootVolume": {"id": "root", "source": {"containerSource": "registry:5000/root:1"}},
         "interfaces": [{"deviceId": "eth1", "type": "TAP"}],
     });
     let (status, made) = ask(&served, "POST", "/v1alpha1/microvm", &least).await;

@@ -30,7 +30,7 @@ fn an_interface_leads_where_it_says_else_where_the_host_says() {
 
 #[test]
 fn a_machine_has_its_disks_in_the_order_its_guest_is_told() {
-    let volume = |id: &str, mount: &str| json!({"id": id, "mount_point": mount, "source": {"container_source": "registry/v:1"}});
+    let volume = |id: &str, mount: &str| json!({"id": id, "mount_point": mount, "source": {"container_source": "registry:5000/v:1"}});
     let spec = spec(&[("/additional_volumes", json!([volume("a", ""), volume("b", "/data")])), ("/kernel/cmdline", json!({"quiet": ""}))]);
     let forwards = vec![port::Forward { protocol: port::Protocol::Tcp, host_port: 4022, guest_port: 22 }];
     let machine = machine(&spec, UID, Path::new("/vm"), &[Attached::User { forwards }]).unwrap();
