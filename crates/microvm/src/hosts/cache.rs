@@ -44,6 +44,8 @@ pub(crate) struct Cache {
     doubt: bool,
     /// Nothing is asked of the host before this.
     peace: Option<Timestamp>,
+    /// The longest wait between listings that was right since the last one: a fleet that goes is not listed the more often the less there is of it.
+    rest: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -162,7 +164,7 @@ impl Cache {
             return Errand::List(namespaces);
         };
         let mut waiting = Vec::new();
-        let mut next = later(listing.began, self.settled());
+        let mut next = later(listing.began, self.rest.max(self.settled()));
         let blind = self.doubt || now >= next;
         for name in self.wanted.keys() {
             waiting.push((name.clone(), self.one(name)));
@@ -221,6 +223,7 @@ impl Cache {
                 let first = self.listing.as_ref().is_none_or(|listing| !namespaces.is_subset(&listing.namespaces));
                 self.listing = Some(Listing { began, namespaces });
                 let mut concerned = self.take(listed, began);
+                self.rest = self.settled();
                 if recovered || first {
                     concerned.extend(self.interest.iter().cloned());
                 }
@@ -338,6 +341,7 @@ impl Cache {
         record.microvms.retain(|known| known.microvm.uid != held.microvm.uid);
         record.microvms.push(held);
         self.settle(name);
+        self.rest = self.rest.max(self.settled());
     }
 
     /// Takes in that a delete was accepted.

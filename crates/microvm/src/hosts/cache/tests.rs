@@ -65,6 +65,22 @@ fn the_more_a_host_holds_the_more_seldom_it_is_listed() {
 }
 
 #[test]
+fn a_fleet_that_goes_is_not_listed_the_more_often_the_less_there_is_of_it() {
+    let mut cache = Cache::default();
+    look(&mut cache, 0, None);
+    list(&mut cache, 0, Vec::new());
+    for n in 0..500 {
+        look(&mut cache, n, None);
+        cache.created(&name(n), held(n, State::Created), at(10));
+    }
+    assert_eq!(cache.errand(at(100)), Errand::Rest(Some(at(300_000))), "as it grows it is listed the more seldom");
+    (0..499).for_each(|n| cache.forget(&name(n)));
+    assert_eq!(cache.errand(at(100)), Errand::Rest(Some(at(300_000))));
+    list(&mut cache, 300_000, vec![(name(499), held(499, State::Created))]);
+    assert_eq!(cache.errand(at(300_100)), Errand::Rest(Some(at(330_000))), "what the next listing brings is little");
+}
+
+#[test]
 fn a_machine_of_unknown_microvms_is_looked_at_by_its_name() {
     let mut cache = Cache::default();
     look(&mut cache, 1, None);
