@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use capstead_reconcile::Backoff;
 use capstead_reconcile::Ended;
@@ -127,6 +128,22 @@ struct Hands<'a, E: Effects> {
 
 impl<E: Effects> capstead_reconcile::Effects<Step> for Hands<'_, E> {
     async fn apply(&mut self, step: &Step) -> Outcome {
+        let start = Instant::now();
+        let outcome = self.carry_out(step).await;
+        self.host.metrics().stepped(step, start.elapsed(), matches!(outcome, Outcome::Transient { .. } | Outcome::Terminal { .. }));
+        outcome
+    }
+
+    fn deadline(&self, step: &Step) -> Duration {
+        match step {
+            Step::Make(part) => self.host.effects().patience(*part),
+            _ => STEP,
+        }
+    }
+}
+
+impl<E: Effects> Hands<'_, E> {
+    async fn carry_out(&mut self, step: &Step) -> Outcome {
         let (effects, record) = (self.host.effects(), self.record);
         match step {
             Step::Make(part) => effects.make(record, *part).await,
@@ -156,15 +173,6 @@ impl<E: Effects> capstead_reconcile::Effects<Step> for Hands<'_, E> {
         }
     }
 
-    fn deadline(&self, step: &Step) -> Duration {
-        match step {
-            Step::Make(part) => self.host.effects().patience(*part),
-            _ => STEP,
-        }
-    }
-}
-
-impl<E: Effects> Hands<'_, E> {
     /// Changes the record as it is now, which a delete may have changed meanwhile.
     fn note(&self, change: impl FnOnce(&Record) -> Record) -> Outcome {
         match self.host.record(&self.record.uid) {

@@ -25,6 +25,7 @@ use base64::engine::general_purpose::STANDARD;
 use capstead_artifact::NoProgress;
 use capstead_flintlock::types::MicroVmSpec;
 use capstead_hostnet::Attached;
+use capstead_hostnet::EnsureError;
 use capstead_hostnet::HostNet;
 use capstead_image::clone;
 use capstead_image::guest_data;
@@ -156,8 +157,12 @@ impl World {
         .await
     }
 
-    fn seed(&self, record: &Record, target: &Path) -> Result<(), Failure> {
+    async fn seed(&self, record: &Record, target: &Path) -> Result<(), Failure> {
         let spec = &record.spec;
+        let mut chosen = BTreeMap::new();
+        for n in plan::in_lan(spec, &self.options).map_err(Failure::hopeless)? {
+            chosen.extend(plan::chosen(&self.attach(record, n).await?).map(|address| (n, address)));
+        }
         let lines = |value: &String| value.chars().filter(|c| !matches!(c, '\r' | '\n')).collect::<String>();
         let decode = |(key, value): (&String, &String)| {
             // As flintlock: what does not decode is taken as it is.
@@ -165,13 +170,16 @@ impl World {
         };
         let given: BTreeMap<String, Vec<u8>> = spec.metadata.iter().map(decode).collect();
         let documents =
-            guest_data::compose(&given, &plan::guest_facts(spec, &record.uid)).map_err(|error| Failure::hopeless(error.to_string()))?;
+            guest_data::compose(&given, &plan::guest_facts(spec, &record.uid, &chosen)).map_err(|error| Failure::hopeless(error.to_string()))?;
         seed::write(&documents, target).map_err(|error| Failure::transient(&error))
     }
 
     async fn attach(&self, record: &Record, n: usize) -> Result<Attached, Failure> {
         let interface = plan::interface(&record.spec, &record.uid, n, &self.options).map_err(Failure::hopeless)?;
-        let attached = self.net.ensure(&interface).await.map_err(|error| Failure::transient(&error))?;
+        let attached = self.net.ensure(&interface).await.map_err(|error| match error {
+            EnsureError::Invalid(error) => Failure::hopeless(chain(&error)),
+            error => Failure::transient(&error),
+        })?;
         self.attached.lock().unwrap_or_else(PoisonError::into_inner).insert((record.uid.clone(), n), attached.clone());
         Ok(attached)
     }
@@ -199,7 +207,7 @@ impl World {
                 let volume = volume.cloned().unwrap_or_default();
                 self.disk(plan::image(&volume), volume.size_in_mb(), qcow2, path).await
             }
-            (Part::Seed, Some(path)) => self.seed(record, &path),
+            (Part::Seed, Some(path)) => self.seed(record, &path).await,
             (Part::Interface(n), _) => self.attach(record, n).await.map(drop),
             (_, None) => Ok(()),
         }
@@ -209,7 +217,8 @@ impl World {
         let kind = kind(record).ok_or_else(|| Failure::hopeless(format!("there is no driver {}", record.driver)))?;
         let mut nics = Vec::new();
         for n in 0..record.spec.interfaces.len() {
-            nics.push(self.attached(record, n).await?);
+            // Anew, since what it leads to may have died with whatever killed the VMM before.
+            nics.push(self.attach(record, n).await?);
         }
         let folder = self.folder(record);
         let machine = plan::machine(&record.spec, &record.uid, &folder, &nics).map_err(Failure::hopeless)?;
@@ -418,12 +427,13 @@ fn kind(record: &Record) -> Option<DriverKind> {
 /// An interface as clients are told of it.
 fn told(attached: &Attached) -> Interface {
     match attached {
-        Attached::Tap(link) | Attached::Macvtap(link) | Attached::UserLan { tap: link, .. } => Interface {
+        Attached::Tap(link) | Attached::Macvtap(link) => Interface {
             name: link.name.clone(),
             index: i32::try_from(link.index).unwrap_or_default(),
             mac: link.mac.map(|mac| mac.to_string().to_uppercase()).unwrap_or_default(),
         },
-        Attached::User { forwards } | Attached::Passt { forwards, .. } => {
+        // A device in another namespace is of no use to whoever asks; the ports that lead there are.
+        Attached::User { forwards } | Attached::Passt { forwards, .. } | Attached::UserLan { forwards, .. } => {
             let forwards: Vec<String> =
                 forwards.iter().map(|forward| format!("127.0.0.1:{}->{}", forward.host_port, forward.guest_port)).collect();
             Interface { name: forwards.join(","), ..Interface::default() }

@@ -1,5 +1,6 @@
 //! From a spec to what images, options and drivers are asked for. Pure.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::net::SocketAddrV4;
@@ -19,6 +20,7 @@ use capstead_hostnet::port;
 use capstead_hostnet::port::WantedForward;
 use capstead_image::Reference;
 use capstead_image::guest_data;
+use capstead_image::guest_data::StaticAddress;
 use capstead_image::reference::ParseReferenceError;
 use capstead_vmm::CommandLine;
 use capstead_vmm::Disk;
@@ -40,6 +42,10 @@ mod tests;
 const USER: &str = "user";
 /// In a bridge's place: passt.
 const PASST: &str = "passt";
+/// In a bridge's place: a LAN without privileges, by itself the one called [`LAN`], with `:NAME` another.
+const USER_LAN: &str = "user-lan";
+/// The LAN that has no name.
+const LAN: &str = "default";
 /// The guest's port that leads in where there is no bridge.
 const SSH: u16 = 22;
 
@@ -123,23 +129,52 @@ pub(super) fn traces(path: &Path) -> [PathBuf; 2] {
     [part.into(), base(path)]
 }
 
-/// What the guest is told besides its documents. Disks are in the order root, additional volumes, seed.
-pub(super) fn guest_facts(spec: &MicroVmSpec, uid: &str) -> guest_data::Facts {
+/// What the guest is told besides its documents. Disks are in the order root, additional volumes, seed. `chosen` are the addresses that the host gave, by
+/// the interface's place.
+pub(super) fn guest_facts(spec: &MicroVmSpec, uid: &str, chosen: &BTreeMap<usize, StaticAddress>) -> guest_data::Facts {
     let devices = ('a'..='z').map(|letter| format!("vd{letter}"));
     let mounts = devices.zip(volumes(spec)).filter(|(_, (_, volume))| !volume.mount_point().is_empty());
     let mounts = mounts.map(|(device, (_, volume))| guest_data::Mount { device, point: volume.mount_point().to_owned() });
     let interface = |(n, interface): (usize, &NetworkInterface)| guest_data::Interface {
         name: interface.device_id.clone(),
         mac: Some(mac(spec, uid, n).to_string()),
-        address: interface.address.as_ref().map(|address| guest_data::StaticAddress {
-            address: address.address.clone(),
-            gateway: address.gateway.clone(),
-            nameservers: address.nameservers.clone(),
-        }),
+        address: interface.address.as_ref().map(given).or_else(|| chosen.get(&n).cloned()),
     };
-    let configures = spec.kernel.as_ref().is_some_and(|kernel| kernel.add_network_config);
+    // Ports of the host lead to the address that was chosen, so the guest must have it.
+    let configures = !chosen.is_empty() || spec.kernel.as_ref().is_some_and(|kernel| kernel.add_network_config);
     let interfaces = configures.then(|| spec.interfaces.iter().enumerate().map(interface).collect());
     guest_data::Facts { uid: uid.to_owned(), mounts: mounts.collect(), interfaces }
+}
+
+fn given(address: &capstead_flintlock::types::StaticAddress) -> StaticAddress {
+    StaticAddress { address: address.address.clone(), gateway: address.gateway.clone(), nameservers: address.nameservers.clone() }
+}
+
+/// The address that the host chose for a guest, if it did.
+pub(super) fn chosen(attached: &Attached) -> Option<StaticAddress> {
+    let Attached::UserLan { address, gateway, nameserver, .. } = attached else { return None };
+    Some(StaticAddress { address: address.to_string(), gateway: Some(gateway.to_string()), nameservers: vec![nameserver.to_string()] })
+}
+
+/// The name of the LAN that an interface is in, where a bridge's name says so.
+fn lan(bridge: &str) -> Option<&str> {
+    match bridge.strip_prefix(USER_LAN)? {
+        "" => Some(LAN),
+        name => name.strip_prefix(':'),
+    }
+}
+
+/// The places of interfaces in a LAN. A VMM lives in one network, so one in a LAN has no interface elsewhere.
+pub(super) fn in_lan(spec: &MicroVmSpec, options: &HostOptions) -> Result<Vec<usize>, String> {
+    let lans = spec.interfaces.iter().map(|interface| match attach(interface, options) {
+        Ok(Attach::UserLan { lan, .. }) => Some(lan),
+        _ => None,
+    });
+    let lans: Vec<Option<String>> = lans.collect();
+    if lans.iter().any(|lan| *lan != lans[0]) {
+        return Err(format!("interfaces: one in a LAN of microVMs ({USER_LAN}) goes with others of the same LAN only"));
+    }
+    Ok(lans.iter().enumerate().filter_map(|(n, lan)| lan.as_ref().map(|_| n)).collect())
 }
 
 /// The guest's address of this interface: as asked for, else one that follows from the uid.
@@ -168,6 +203,13 @@ fn attach(interface: &NetworkInterface, options: &HostOptions) -> Result<Attach,
     Ok(match own.or(options.bridge.as_deref()) {
         None | Some(USER) => Attach::User { forwards },
         Some(PASST) => Attach::Passt { forwards },
+        Some(bridge) if let Some(name) = lan(bridge) => {
+            let address = interface.address.as_ref().map(|address| {
+                let bare = address.address.split('/').next().unwrap_or_default();
+                bare.parse().map_err(|_| format!("address: {:?}: an IPv4 address is expected in a LAN of microVMs", address.address))
+            });
+            Attach::UserLan { lan: name.to_owned(), address: address.transpose()?, forwards }
+        }
         Some(bridge) => Attach::Tap { bridge: Some(bridge.to_owned()) },
     })
 }
@@ -204,6 +246,10 @@ pub(super) fn machine(spec: &MicroVmSpec, uid: &str, folder: &Path, attached: &[
         metadata: false,
     });
     let shared = spec.additional_volumes.iter().filter(|volume| is_virtiofs(volume));
+    let enter = attached.iter().find_map(|attached| match attached {
+        Attached::UserLan { enter, .. } => Some(enter.clone()),
+        _ => None,
+    });
     Ok(Machine {
         uid: uid.parse().map_err(|error: capstead_vmm::UidError| error.to_string())?,
         vcpus: u32::try_from(spec.vcpu).map_err(|_| "vcpu: must not be negative".to_owned())?,
@@ -215,7 +261,8 @@ pub(super) fn machine(spec: &MicroVmSpec, uid: &str, folder: &Path, attached: &[
         nics: nics.collect(),
         vsock: spec.allow_guest_agent,
         shares: shared.map(|volume| Share { tag: "user".to_owned(), socket: folder.join(format!("{}.sock", volume.id)) }).collect(),
-        metadata: std::collections::BTreeMap::new(),
+        metadata: BTreeMap::new(),
+        enter: enter.unwrap_or_default(),
     })
 }
 
@@ -224,6 +271,7 @@ pub(super) fn sketch(spec: &MicroVmSpec, options: &HostOptions) -> Result<Machin
     const NOBODY: &str = "sketch";
     let mut machine = machine(spec, NOBODY, Path::new("/"), &[])?;
     images(spec).try_for_each(|image| reference(image, options).map(drop))?;
+    in_lan(spec, options)?;
     for (n, wanted) in spec.interfaces.iter().enumerate() {
         let host = match interface(spec, NOBODY, n, options)?.attach {
             Attach::Tap { .. } | Attach::UserLan { .. } => HostNic::Tap(NOBODY.to_owned()),
