@@ -25,6 +25,7 @@ use crate::life::Step;
 use crate::life::Wish;
 use crate::record::Record;
 use crate::view::Shown;
+use crate::world::expanded;
 use crate::world::parts;
 
 /// How long a step that is no part may take.
@@ -84,7 +85,7 @@ pub(crate) async fn keep<E: Effects>(host: Arc<Host<E>>, uid: String) {
 
 /// What should become of a microVM.
 fn wish(record: &Record, most: u32, grace: Duration) -> Wish {
-    if record.deleted { Wish::Gone { grace } } else { Wish::Run { parts: parts(&record.spec), most } }
+    if record.deleted { Wish::Gone { grace } } else { Wish::Run { parts: parts(&expanded(record)), most } }
 }
 
 fn observed(record: &Record, seen: &Seen, memory: &Memory) -> Observed {

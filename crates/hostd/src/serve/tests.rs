@@ -7,6 +7,7 @@ use capstead_flintlock::api::DeleteMicroVmRequest;
 use capstead_flintlock::api::GetMicroVmRequest;
 use capstead_flintlock::api::ListMicroVMsRequest;
 use capstead_flintlock::api::micro_vm_client::MicroVmClient;
+use capstead_flintlock::types::micro_vm_status::MicroVmState;
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
 use rcgen::ExtendedKeyUsagePurpose;
@@ -135,7 +136,7 @@ async fn metrics_count_calls_steps_and_microvms() {
     let host = start(&world, dir.path());
     let served = Listen { token: Some(Token::new("secret")), ..local() }.serve(&host).await.unwrap();
     let uid = host.create(Some(spec(&[]))).unwrap().spec.unwrap().uid.unwrap();
-    until(&host, &uid, MicroVmState::Created).await;
+    until("it runs", || host.get(&uid).is_ok_and(|microvm| microvm.status.unwrap().state() == MicroVmState::Created)).await;
     let mut client = client(&served).await;
     let mut request = Request::new(GetMicroVmRequest { uid: "x".into() });
     request.metadata_mut().insert("authorization", "Basic c2VjcmV0".parse().unwrap());

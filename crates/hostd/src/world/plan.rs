@@ -1,5 +1,6 @@
 //! From a spec to what images, options and drivers are asked for. Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -7,9 +8,12 @@ use std::net::SocketAddrV4;
 use std::path::Path;
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use capstead_flintlock::rules::is_virtiofs;
 use capstead_flintlock::types::MicroVmSpec;
 use capstead_flintlock::types::NetworkInterface;
+use capstead_flintlock::types::NetworkOverrides;
 use capstead_flintlock::types::Volume;
 use capstead_flintlock::types::network_interface::IfaceType;
 use capstead_hostnet::Attach;
@@ -20,12 +24,14 @@ use capstead_hostnet::port;
 use capstead_hostnet::port::WantedForward;
 use capstead_image::Reference;
 use capstead_image::guest_data;
+use capstead_image::guest_data::Documents;
 use capstead_image::guest_data::StaticAddress;
 use capstead_image::reference::ParseReferenceError;
 use capstead_vmm::CommandLine;
 use capstead_vmm::Disk;
 use capstead_vmm::DiskFormat;
 use capstead_vmm::DiskRole;
+use capstead_vmm::DriverKind;
 use capstead_vmm::Forward;
 use capstead_vmm::HostNic;
 use capstead_vmm::Machine;
@@ -34,6 +40,7 @@ use capstead_vmm::Protocol;
 use capstead_vmm::Share;
 
 use crate::life::Part;
+use crate::record::Record;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +56,11 @@ const LAN: &str = "default";
 /// The guest's port that leads in where there is no bridge.
 const SSH: u16 = 22;
 
+/// The interface by which a guest reaches the metadata service of its VMM, as flintlock has it.
+const METADATA: &str = "eth0";
+const METADATA_MAC: &str = "AA:FF:00:00:00:01";
+const METADATA_ADDRESS: &str = "169.254.0.1/16";
+
 /// What whoever runs the host has decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostOptions {
@@ -58,6 +70,32 @@ pub struct HostOptions {
     pub parent: Option<String>,
     /// The folder below which images may be files of the host: who may create microVMs may read all that is in it. Without one, none may.
     pub local_images: Option<PathBuf>,
+}
+
+/// The spec with what its driver adds: where the VMM serves metadata, an interface for it comes first, unless the spec has one of that name.
+pub(crate) fn expanded(record: &Record) -> Cow<'_, MicroVmSpec> {
+    let spec = &record.spec;
+    let serves = record.driver == DriverKind::Firecracker.name();
+    if !serves || spec.interfaces.iter().any(|interface| interface.device_id == METADATA) {
+        return Cow::Borrowed(spec);
+    }
+    let mut spec = spec.clone();
+    let address = capstead_flintlock::types::StaticAddress { address: METADATA_ADDRESS.into(), ..Default::default() };
+    let interface = NetworkInterface {
+        device_id: METADATA.into(),
+        r#type: IfaceType::Tap as i32,
+        guest_mac: Some(METADATA_MAC.into()),
+        address: Some(address),
+        // On no bridge. Nobody can ask for that: a name is required.
+        overrides: Some(NetworkOverrides { bridge_name: Some(String::new()) }),
+    };
+    spec.interfaces.insert(0, interface);
+    Cow::Owned(spec)
+}
+
+/// Whether it is the interface that [`expanded`] adds.
+fn is_metadata(interface: &NetworkInterface) -> bool {
+    interface.overrides.as_ref().is_some_and(|overrides| overrides.bridge_name.as_deref() == Some(""))
 }
 
 /// Reads a reference to an image.
@@ -138,7 +176,7 @@ pub(super) fn guest_facts(spec: &MicroVmSpec, uid: &str, chosen: &BTreeMap<usize
     let interface = |(n, interface): (usize, &NetworkInterface)| guest_data::Interface {
         name: interface.device_id.clone(),
         mac: Some(mac(spec, uid, n).to_string()),
-        address: interface.address.as_ref().map(given).or_else(|| chosen.get(&n).cloned()),
+        address: interface.address.as_ref().map(fixed).or_else(|| chosen.get(&n).cloned()),
     };
     // Ports of the host lead to the address that was chosen, so the guest must have it.
     let configures = !chosen.is_empty() || spec.kernel.as_ref().is_some_and(|kernel| kernel.add_network_config);
@@ -146,7 +184,7 @@ pub(super) fn guest_facts(spec: &MicroVmSpec, uid: &str, chosen: &BTreeMap<usize
     guest_data::Facts { uid: uid.to_owned(), mounts: mounts.collect(), interfaces }
 }
 
-fn given(address: &capstead_flintlock::types::StaticAddress) -> StaticAddress {
+fn fixed(address: &capstead_flintlock::types::StaticAddress) -> StaticAddress {
     StaticAddress { address: address.address.clone(), gateway: address.gateway.clone(), nameservers: address.nameservers.clone() }
 }
 
@@ -198,6 +236,9 @@ fn attach(interface: &NetworkInterface, options: &HostOptions) -> Result<Attach,
             parent.ok_or("a parent network device name is required for attaching a macvtap interface: give the host --parent-iface")?;
         return Ok(Attach::Macvtap { parent });
     }
+    if is_metadata(interface) {
+        return Ok(Attach::Tap { bridge: None });
+    }
     let own = interface.overrides.as_ref().map(|overrides| overrides.bridge_name()).filter(|name| !name.is_empty());
     let forwards = vec![WantedForward { protocol: port::Protocol::Tcp, guest_port: SSH, host_port: None }];
     Ok(match own.or(options.bridge.as_deref()) {
@@ -215,7 +256,15 @@ fn attach(interface: &NetworkInterface, options: &HostOptions) -> Result<Attach,
 }
 
 /// What a driver is asked for, once all parts are there.
-pub(super) fn machine(spec: &MicroVmSpec, uid: &str, folder: &Path, attached: &[Attached]) -> Result<Machine, String> {
+///
+/// `documents` are for the VMM's metadata service, if it has one.
+pub(super) fn machine(
+    spec: &MicroVmSpec,
+    uid: &str,
+    folder: &Path,
+    attached: &[Attached],
+    documents: &Documents,
+) -> Result<Machine, String> {
     let path = |part| file(part).map(|name| folder.join(name)).unwrap_or_default();
     let disk = |(part, volume): (Part, &Volume)| {
         let path = path(part);
@@ -243,7 +292,7 @@ pub(super) fn machine(spec: &MicroVmSpec, uid: &str, folder: &Path, attached: &[
         mac: capstead_vmm::Mac(mac(spec, uid, n).0),
         mtu: mtu(attached),
         host: host_nic(attached),
-        metadata: false,
+        metadata: is_metadata(interface),
     });
     let shared = spec.additional_volumes.iter().filter(|volume| is_virtiofs(volume));
     let enter = attached.iter().find_map(|attached| match attached {
@@ -261,15 +310,33 @@ pub(super) fn machine(spec: &MicroVmSpec, uid: &str, folder: &Path, attached: &[
         nics: nics.collect(),
         vsock: spec.allow_guest_agent,
         shares: shared.map(|volume| Share { tag: "user".to_owned(), socket: folder.join(format!("{}.sock", volume.id)) }).collect(),
-        metadata: BTreeMap::new(),
+        metadata: if spec.interfaces.iter().any(is_metadata) { served(spec, documents) } else { BTreeMap::new() },
         enter: enter.unwrap_or_default(),
     })
+}
+
+/// What a metadata service gives: all that was given, and the documents as cloud-init gets them from a disk.
+fn served(spec: &MicroVmSpec, documents: &Documents) -> BTreeMap<String, String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut all: BTreeMap<String, String> = given(spec).iter().map(|(key, value)| (key.clone(), text(value))).collect();
+    all.extend(documents.files().into_iter().map(|(key, value)| (key.to_owned(), text(value))));
+    all
+}
+
+/// What its owner gave, decoded.
+pub(super) fn given(spec: &MicroVmSpec) -> BTreeMap<String, Vec<u8>> {
+    let lines = |value: &String| value.chars().filter(|c| !matches!(c, '\r' | '\n')).collect::<String>();
+    let decode = |(key, value): (&String, &String)| {
+        // As flintlock: what does not decode is taken as it is.
+        (key.clone(), STANDARD.decode(lines(value)).unwrap_or_else(|_| value.clone().into_bytes()))
+    };
+    spec.metadata.iter().map(decode).collect()
 }
 
 /// A machine with all that the spec asks of a driver, before anything is made: to find out whether the driver can run it.
 pub(super) fn sketch(spec: &MicroVmSpec, options: &HostOptions) -> Result<Machine, String> {
     const NOBODY: &str = "sketch";
-    let mut machine = machine(spec, NOBODY, Path::new("/"), &[])?;
+    let mut machine = machine(spec, NOBODY, Path::new("/"), &[], &Documents::default())?;
     images(spec).try_for_each(|image| reference(image, options).map(drop))?;
     in_lan(spec, options)?;
     for (n, wanted) in spec.interfaces.iter().enumerate() {

@@ -1,3 +1,4 @@
+use capstead_hostnet::netlink::Link;
 use serde_json::json;
 
 use super::*;
@@ -33,7 +34,7 @@ fn a_machine_has_its_disks_in_the_order_its_guest_is_told() {
     let volume = |id: &str, mount: &str| json!({"id": id, "mount_point": mount, "source": {"container_source": "registry:5000/v:1"}});
     let spec = spec(&[("/additional_volumes", json!([volume("a", ""), volume("b", "/data")])), ("/kernel/cmdline", json!({"quiet": ""}))]);
     let forwards = vec![port::Forward { protocol: port::Protocol::Tcp, host_port: 4022, guest_port: 22 }];
-    let machine = machine(&spec, UID, Path::new("/vm"), &[Attached::User { forwards }]).unwrap();
+    let machine = machine(&spec, UID, Path::new("/vm"), &[Attached::User { forwards }], &Documents::default()).unwrap();
     let disks: Vec<(&str, DiskRole)> = machine.disks.iter().map(|disk| (disk.path.to_str().unwrap(), disk.role)).collect();
     let expected = [
         ("/vm/root.img", DiskRole::Root),
@@ -93,10 +94,27 @@ fn a_guest_in_a_lan_has_the_address_that_ports_lead_to() {
     let own = spec(&[lan("eth1")]);
     let told = guest_facts(&own, UID, &[(0, chosen(&attached).unwrap())].into()).interfaces.unwrap();
     assert_eq!(told[0].address.as_ref().unwrap().address, "10.77.0.5/24");
-    assert_eq!(machine(&own, UID, Path::new("/vm"), &[attached]).unwrap().enter, ["nsenter"]);
+    assert_eq!(machine(&own, UID, Path::new("/vm"), &[attached], &Documents::default()).unwrap().enter, ["nsenter"]);
     assert_eq!(in_lan(&spec(&[lan("eth1"), lan("eth2")]), &options), Ok(vec![0, 1]));
     let elsewhere = json!({"device_id": "eth2", "type": "TAP", "overrides": {"bridge_name": "br0"}});
     assert!(sketch(&spec(&[lan("eth1"), elsewhere]), &options).unwrap_err().contains("same LAN"));
+}
+
+#[test]
+fn a_vmm_that_serves_metadata_gets_an_interface_for_it() {
+    let metadata = json!({"user-data": STANDARD.encode("#cloud-config"), "extra": "plain"});
+    let record = |driver: &str| Record::new(UID.into(), driver.into(), spec(&[("/metadata", metadata.clone())]));
+    assert_eq!(expanded(&record("qemu")).interfaces.len(), 1);
+    let record = record("firecracker");
+    let spec = expanded(&record);
+    assert_eq!(super::interface(&spec, UID, 0, &bridge()).unwrap().attach, Attach::Tap { bridge: None });
+    let taps = ["tap0", "tap1"].map(|name| Attached::Tap(Link { name: name.into(), index: 3, mac: None, mtu: 1500 }));
+    let documents = guest_data::compose(&given(&spec), &guest_facts(&spec, UID, &BTreeMap::new())).unwrap();
+    let machine = machine(&spec, UID, Path::new("/vm"), &taps, &documents).unwrap();
+    let nics: Vec<(&str, bool)> = machine.nics.iter().map(|nic| (nic.id.as_str(), nic.metadata)).collect();
+    assert_eq!(nics, [("eth0", true), ("eth1", false)]);
+    assert_eq!((machine.nics[0].mac.to_string().as_str(), machine.metadata["user-data"].as_str()), ("aa:ff:00:00:00:01", "#cloud-config"));
+    assert!(machine.metadata["meta-data"].contains(UID) && machine.metadata["extra"] == "plain", "{:?}", machine.metadata);
 }
 
 #[test]
