@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod chaos;
 mod daemon;
 #[path = "../lab/grpcurl.rs"]
 mod grpcurl;
