@@ -339,6 +339,11 @@ pub(super) fn sketch(spec: &MicroVmSpec, options: &HostOptions) -> Result<Machin
     let mut machine = machine(spec, NOBODY, Path::new("/"), &[], &Documents::default())?;
     images(spec).try_for_each(|image| reference(image, options).map(drop))?;
     in_lan(spec, options)?;
+    if let Some(n) = spec.additional_volumes.iter().position(is_virtiofs) {
+        return Err(format!(
+            "additional_volumes[{n}].virtiofs_source: this host does not start virtiofsd; give the volume a container_source"
+        ));
+    }
     for (n, wanted) in spec.interfaces.iter().enumerate() {
         let host = match interface(spec, NOBODY, n, options)?.attach {
             Attach::Tap { .. } | Attach::UserLan { .. } => HostNic::Tap(NOBODY.to_owned()),
