@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::Stdio;
 
@@ -46,6 +47,13 @@ impl RealHost {
         Self { process, folder, address }
     }
 
+    /// The folder of its VMMs' cgroups, where there is one.
+    fn cgroups(&self) -> Option<PathBuf> {
+        let instance = fs::read_to_string(self.folder.path().join("instance")).ok()?;
+        let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(|root| Path::new(root).join("capstead").join(instance.trim()));
+        roots.into_iter().find(|folder| folder.exists())
+    }
+
     /// The uids of its microVMs.
     fn microvms(&self) -> Vec<String> {
         names(&self.folder.path().join("records")).iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect()
@@ -54,11 +62,14 @@ impl RealHost {
 
 impl Drop for RealHost {
     fn drop(&mut self) {
+        let cgroups = self.cgroups();
         let _ = self.process.kill();
         let _ = self.process.wait();
         for uid in self.microvms() {
             kernel::running_with(&uid).into_iter().for_each(kernel::kill);
         }
+        // Empty by now, if all went well.
+        cgroups.iter().for_each(|folder| _ = fs::remove_dir(folder));
     }
 }
 
@@ -100,6 +111,12 @@ pub fn machines_are_processes_on_real_hosts(world: &World) {
     for uid in &uids {
         assert_eq!(kernel::running_with(uid).len(), 1, "{uid}");
     }
+    let cgroups: Vec<PathBuf> = hosts.iter().filter_map(RealHost::cgroups).collect();
+    for folder in &cgroups {
+        let pids = |uid: &String| fs::read_to_string(folder.join(uid).join("cgroup.procs")).unwrap_or_default();
+        let grouped: Vec<String> = uids.iter().map(pids).filter(|pids| !pids.is_empty()).collect();
+        assert_eq!(grouped.len(), hosts.iter().find(|host| host.cgroups().as_ref() == Some(folder)).unwrap().microvms().len());
+    }
     let mut held: Vec<String> = hosts.iter().flat_map(RealHost::microvms).collect();
     uids.sort();
     held.sort();
@@ -108,6 +125,10 @@ pub fn machines_are_processes_on_real_hosts(world: &World) {
     team.clear();
     for uid in &uids {
         assert_eq!(kernel::running_with(uid), Vec::<u32>::new(), "{uid}");
+    }
+    for folder in &cgroups {
+        let left: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+        assert_eq!(left, Vec::<PathBuf>::new());
     }
     for host in &hosts {
         for folder in ["records", "vm", "run"] {

@@ -89,10 +89,11 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
     std::fs::create_dir_all(&state).with_context(|| format!("cannot make --state-dir {}; `--state-dir` names another", state.display()))?;
     let (drivers, default) = drivers(&args).await?;
     let run = args.run_dir.clone().unwrap_or_else(|| state.join("run"));
-    let runner = Runner::new(&run, drivers, Confinement { landlock: true, ..Confinement::default() })?;
+    let instance = instance(&state)?;
+    let runner = Runner::new(&run, drivers, Confinement { landlock: true, cgroup: cgroup(&instance), user: None })?;
     let store = Store::open(&state.join("images"))?;
     let net = HostNet::open(Config {
-        instance: instance(&state)?,
+        instance,
         dir: state.join("net"),
         owner: None,
         agent: agent()?,
@@ -235,6 +236,19 @@ fn candidates(args: &HostRun) -> Vec<Arc<dyn Driver>> {
 fn is_there(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     !program.is_empty() && (Path::new(program).is_file() || std::env::split_paths(&paths).any(|folder| folder.join(program).is_file()))
+}
+
+/// The folder for a cgroup of each VMM, where this host lets us have one. Its name does not depend on where the daemon itself is, so that VMMs are found
+/// again and a service manager that ends the daemon leaves them alone.
+fn cgroup(instance: &str) -> Option<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/mounts").ok()?;
+    let root = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        words.next().filter(|_| words.next() == Some("cgroup2"))
+    })?;
+    let folder = Path::new(root).join("capstead").join(instance);
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder)
 }
 
 /// Tells the devices of this daemon from those of another on the same machine; it stays as long as the state does.
