@@ -14,6 +14,7 @@ use capstead_image::pull::PullOptions;
 use capstead_image::pull::pull;
 use capstead_image::push::push;
 use capstead_image::store::Image as Stored;
+use capstead_image::store::InUse;
 use capstead_image::store::Pruned;
 use capstead_image::store::Store;
 use capstead_image::store::StoreError;
@@ -75,15 +76,14 @@ async fn import(args: &ImageImport) -> anyhow::Result<()> {
     let store = Store::open(&images(&args.folders)?).context("--state-dir names another store")?;
     // What is in the file by now is meant.
     let options = PullOptions { always: true, ..PullOptions::default() };
+    let from = source.to_string();
+    let known = store.get(&from)?.is_some();
     let mut image = take(&store, &source, &options).await?;
     if let Some(name) = name {
-        let from = source.to_string();
         image = store.name(&from, &name.to_string())?;
-        store.remove(&from, &capstead_image::store::InUse::default()).or_else(|error| match error {
-            // The file's own name stays where a microVM has it.
-            StoreError::InUse { .. } => Ok(false),
-            error => Err(error),
-        })?;
+        if !known {
+            store.remove(&from, &InUse::default())?;
+        }
     }
     print_images(args.output, &[image])
 }
@@ -120,7 +120,7 @@ fn rm(args: &ImageRm) -> anyhow::Result<()> {
     for name in &references {
         store.remove(name, &in_use).with_context(|| match users.of_image(name).as_slice() {
             [] => format!("{name} stays"),
-            users => format!("{name} stays, as {} of these microVMs: {}", if users.len() == 1 { "the image" } else { "an image" }, users.join(", ")),
+            users => format!("{name} stays, as these microVMs name it: {}", users.join(", ")),
         })?;
     }
     match store.prune(&in_use, false) {
