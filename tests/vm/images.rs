@@ -106,9 +106,9 @@ fn images_come_in_are_seen_and_go() {
     assert!(error.contains("there is no image r.test/os:1"), "{error}");
     for (words, told) in [
         (&["pull", "os:1"][..], "does not name its registry"),
-        (&["import", "r.test/os:1"], "capstead image pull r.test/os:1"),
-        (&["import", "oci:/none"], "cannot read /none"),
-        (&["import", &source, "--as", "oci:/x"], "HOST/REPOSITORY:TAG"),
+        (&["import", "r.test/os:1"][..], "capstead image pull r.test/os:1"),
+        (&["import", "oci:/none"][..], "cannot read /none"),
+        (&["import", &source, "--as", "oci:/x"][..], "HOST/REPOSITORY:TAG"),
     ] {
         let error = images.run(words).fails(1);
         assert!(error.contains(told), "{words:?}: {error}");
@@ -162,8 +162,8 @@ fn what_is_pushed_is_what_is_pulled() {
 
     for (words, told) in [
         (&["push", "r.test/none:1"][..], "there is no image r.test/none:1"),
-        (&["push", &source], "is not in a registry"),
-        (&["push", &source, &format!("{target}@{digest}")], "name a tag, not a digest"),
+        (&["push", &source][..], "is not in a registry"),
+        (&["push", &source, &format!("{target}@{digest}")][..], "name a tag, not a digest"),
     ] {
         let error = images.run(words).fails(1);
         assert!(error.contains(told), "{words:?}: {error}");

@@ -1,5 +1,7 @@
 //! MicroVMs as people look at them. Pure.
 
+use std::net::Ipv4Addr;
+
 use capstead_flintlock::types::MicroVm;
 use capstead_flintlock::types::MicroVmSpec;
 use capstead_flintlock::types::NetworkInterface;
@@ -85,9 +87,11 @@ pub fn addresses(microvm: &MicroVm) -> Vec<String> {
     fixed.chain(forwards(microvm)).collect()
 }
 
-/// An interface's static address, without its network's length.
+/// An interface's static address, without its network's length. A link-local one is that of Firecracker's metadata service, which nobody reaches the guest by.
 pub fn static_address(interface: &NetworkInterface) -> Option<&str> {
-    interface.address.as_ref()?.address.split('/').next().filter(|address| !address.is_empty())
+    let address = interface.address.as_ref()?.address.split('/').next()?;
+    let is_local = address.parse::<Ipv4Addr>().is_ok_and(|address| address.is_link_local());
+    Some(address).filter(|address| !address.is_empty() && !is_local)
 }
 
 /// Ports of the host's machine that lead to the microVM.

@@ -14,7 +14,7 @@ fn microvm(interfaces: serde_json::Value, told: serde_json::Value) -> MicroVm {
 
 #[test]
 fn a_forwarded_port_comes_before_a_static_address() {
-    let fixed = json!([{ "device_id": "eth1", "address": { "address": "10.0.0.5/24" } }]);
+    let fixed = json!([{ "device_id": "eth0", "address": { "address": "169.254.0.1/16" } }, { "device_id": "eth1", "address": { "address": "10.0.0.5/24" } }]);
     let to = |address: &str, port: &str, on_host| Some(Door { address: address.to_owned(), port: port.to_owned(), on_host });
     let forwards = |name: &str| json!({ "eth1": { "host_device_name": name } });
     assert_eq!(door(&microvm(fixed.clone(), forwards("127.0.0.1:40080->80,127.0.0.1:40022->22"))), to("127.0.0.1", "40022", true));
