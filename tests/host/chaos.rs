@@ -194,8 +194,11 @@ fn play(mut stage: Stage<'_>, state: &Path, length: Duration) {
     let names: Vec<&String> = wanted.keys().collect();
     within(PATIENCE, "the wanted run, and no others are there", || {
         let told = daemon.list();
-        let mut running: Vec<String> =
-            told.iter().filter(|microvm| microvm["status"]["state"] == "CREATED").map(|microvm| microvm["spec"]["id"].as_str().unwrap().to_owned()).collect();
+        let mut running: Vec<String> = told
+            .iter()
+            .filter(|microvm| microvm["status"]["state"] == "CREATED")
+            .map(|microvm| microvm["spec"]["id"].as_str().unwrap().to_owned())
+            .collect();
         running.sort();
         let mut sorted: Vec<String> = names.iter().map(|name| (*name).clone()).collect();
         sorted.sort();
@@ -213,7 +216,9 @@ fn play(mut stage: Stage<'_>, state: &Path, length: Duration) {
     for uid in &uids {
         daemon.call("DeleteMicroVM", &json!({ "uid": uid })).ok();
     }
-    within(PATIENCE, "all are gone", || if daemon.list().is_empty() { Ok(()) } else { Err(format!("{:#?}\n{}", daemon.list(), daemon.log())) });
+    within(PATIENCE, "all are gone", || {
+        if daemon.list().is_empty() { Ok(()) } else { Err(format!("{:#?}\n{}", daemon.list(), daemon.log())) }
+    });
     for folder in ["vm", "records", "run", "net/records"] {
         assert_eq!(entries(&state.join(folder)), Vec::<String>::new(), "{folder}");
     }

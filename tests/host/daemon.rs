@@ -95,7 +95,8 @@ impl Daemon {
         let instance = fs::read_to_string(self.state.join("instance")).unwrap();
         let ours = [self.state.to_str().unwrap(), instance.trim()];
         let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-        let read = |pid: u32, what: &str| String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default()).replace('\0', " ");
+        let read =
+            |pid: u32, what: &str| String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default()).replace('\0', " ");
         let others = pids.filter(|pid| *pid != self.process.id() && *pid != std::process::id());
         let told = others.map(|pid| (read(pid, "cmdline"), read(pid, "environ")));
         let found = told.filter(|(line, environ)| ours.iter().any(|name| line.contains(name) || environ.contains(name)));

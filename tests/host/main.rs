@@ -154,9 +154,8 @@ fn networks(folder: &Path, registry: &str, root: bool) {
     assert_eq!(key.run(&ats[0], &reached, || daemon.console(&lans[0])), "lan1");
 
     // The daemon dies, and the guests do not notice.
-    let pids = |daemon: &Daemon| -> Vec<Option<u32>> {
-        [&alone_uid, &wired_uid, &lans[0], &lans[1]].iter().map(|uid| daemon.vmm(uid)).collect()
-    };
+    let pids =
+        |daemon: &Daemon| -> Vec<Option<u32>> { [&alone_uid, &wired_uid, &lans[0], &lans[1]].iter().map(|uid| daemon.vmm(uid)).collect() };
     let running = pids(&daemon);
     assert!(running.iter().all(Option::is_some), "{running:?}");
     daemon.kill_and_start();

@@ -95,9 +95,8 @@ pub fn machines_are_processes_on_real_hosts(world: &World) {
         world.create(&machine);
         world.create(&team.core_machine(name));
     }
-    let mut uids: Vec<String> = MACHINES
-        .map(|name| team.ready(name)["spec"]["providerID"].as_str().unwrap().rsplit('/').next().unwrap().to_owned())
-        .into();
+    let mut uids: Vec<String> =
+        MACHINES.map(|name| team.ready(name)["spec"]["providerID"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()).into();
     for uid in &uids {
         assert_eq!(kernel::running_with(uid).len(), 1, "{uid}");
     }

@@ -22,7 +22,10 @@ fn a_console_is_read_and_typed_at() {
     // A simulated host starts nothing; one on another machine looks the same from here.
     for words in [&["logs", "m1"], &["console", "m1"]] {
         let error = here(words).run().fails(1);
-        assert!(error.contains("microVM default/m1 has no folder in") && error.contains("it is CREATED") && error.contains("--run-dir"), "{error}");
+        assert!(
+            error.contains("microVM default/m1 has no folder in") && error.contains("it is CREATED") && error.contains("--run-dir"),
+            "{error}"
+        );
     }
     let folder = state.join("run").join(only(&lab));
     fs::create_dir_all(&folder).unwrap();
@@ -56,7 +59,10 @@ fn a_console_is_read_and_typed_at() {
     assert!(error.contains("default/m1 does not run"), "{error}");
 
     // Two do not share a console.
-    let _console = { fs::remove_file(&socket).unwrap(); UnixListener::bind(&socket).unwrap() };
+    let _console = {
+        fs::remove_file(&socket).unwrap();
+        UnixListener::bind(&socket).unwrap()
+    };
     let seat = fs::File::open(&folder).unwrap();
     seat.lock().unwrap();
     let error = here(&["console", "m1"]).run().fails(1);

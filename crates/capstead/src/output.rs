@@ -70,14 +70,25 @@ mod tests {
 
     #[test]
     fn bytes_have_the_unit_that_suits_them() {
-        for (count, text) in [(0, "0.0 kB"), (12_345, "12 kB"), (999_499, "999 kB"), (5_260_000, "5.3 MB"), (412_000_000, "412 MB"), (1 << 40, "1.1 TB")] {
+        for (count, text) in
+            [(0, "0.0 kB"), (12_345, "12 kB"), (999_499, "999 kB"), (5_260_000, "5.3 MB"), (412_000_000, "412 MB"), (1 << 40, "1.1 TB")]
+        {
             assert_eq!(bytes(count), text);
         }
     }
 
     #[test]
     fn an_age_is_as_exact_as_it_matters() {
-        let cases = [(0, "0s"), (119, "119s"), (135, "2m15s"), (3_600, "60m"), (10_860, "3h1m"), (90_000, "25h"), (180_000, "2d2h"), (900_000, "10d")];
+        let cases = [
+            (0, "0s"),
+            (119, "119s"),
+            (135, "2m15s"),
+            (3_600, "60m"),
+            (10_860, "3h1m"),
+            (90_000, "25h"),
+            (180_000, "2d2h"),
+            (900_000, "10d"),
+        ];
         for (seconds, text) in cases {
             assert_eq!(age(seconds), text);
         }

@@ -11,8 +11,8 @@ use capstead_artifact::oci::{Mirrors, OciError};
 use capstead_artifact::{Event, Platform, Progress};
 use thiserror::Error;
 
-use crate::reference::Reference;
 use crate::Limits;
+use crate::reference::Reference;
 use crate::store::{Image, Lock, Store, StoreError, Stored, Work, record_key};
 
 mod files;

@@ -103,7 +103,10 @@ pub async fn push(
                     return Ok(0);
                 }
                 let file = store.open_blob(&digest).map_err(stored)?;
-                registry.push_blob(&name, size, tokio::fs::File::from_std(file), |amount| telling.advance(amount)).await.map_err(refused)?;
+                registry
+                    .push_blob(&name, size, tokio::fs::File::from_std(file), |amount| telling.advance(amount))
+                    .await
+                    .map_err(refused)?;
                 Ok(size)
             }
         })

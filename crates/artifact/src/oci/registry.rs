@@ -316,7 +316,9 @@ impl Registry {
             || OciError::Refused { registry: self.host.clone(), repository: self.asked.repository().to_owned(), note: self.note.clone() };
         let not_found = || OciError::NotFound { registry: self.host.clone(), what: what.to_owned() };
         match error {
-            OciDistributionError::RequestError(error) if error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403)) => refused(),
+            OciDistributionError::RequestError(error) if error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403)) => {
+                refused()
+            }
             OciDistributionError::RequestError(error) => OciError::Unreachable { registry, reason: chain(&error) },
             OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => refused(),
             OciDistributionError::ServerError { code: 401 | 403, .. } => refused(),

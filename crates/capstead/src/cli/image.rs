@@ -6,7 +6,8 @@ use clap::Subcommand;
 use super::Output;
 use super::vm::HostFolders;
 
-const FORMS: &str = "An image is named as HOST[:PORT]/REPOSITORY[:TAG][@sha256:HEX], as in a microVM's spec. Credentials come from Docker's configuration
+const FORMS: &str =
+    "An image is named as HOST[:PORT]/REPOSITORY[:TAG][@sha256:HEX], as in a microVM's spec. Credentials come from Docker's configuration
 (`docker login`), and a registry on a loopback address is asked by plain HTTP.";
 
 const IMPORT: &str = "Examples:

@@ -27,7 +27,7 @@ A network is WHERE[,name=NAME][,mac=MAC][,ip=CIDR][,gateway=IP][,dns=IP]..., and
   tap:BRIDGE   a bridge of the host
   user         the VMM's own NAT, with a port of the host that leads to the guest's ssh
   passt        the same by passt
-  user-lan     a LAN of microVMs on a host without privileges
+  user-lan     a LAN of microVMs on a host without privileges; user-lan:NAME is another
   macvtap      on the host's parent interface
 Without an ip the guest asks by DHCP. Interfaces are called eth1, eth2... unless they are named.
 

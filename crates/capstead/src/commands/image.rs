@@ -55,7 +55,8 @@ pub async fn run(config: &Config, command: Image) -> anyhow::Result<()> {
 
 async fn pull_all(config: &Config, args: &ImagePull) -> anyhow::Result<()> {
     let references: Vec<Reference> = args.images.iter().map(|text| reference(text)).collect::<anyhow::Result<_>>()?;
-    let options = PullOptions { mirrors: mirrors(config, &args.mirroring.registry_mirror)?, always: !args.if_missing, ..PullOptions::default() };
+    let options =
+        PullOptions { mirrors: mirrors(config, &args.mirroring.registry_mirror)?, always: !args.if_missing, ..PullOptions::default() };
     let store = Store::open(&images(&args.folders)?).context("--state-dir names another store")?;
     let mut pulled = Vec::new();
     for reference in &references {

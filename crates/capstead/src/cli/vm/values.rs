@@ -83,8 +83,9 @@ impl FromStr for Network {
             None if place == "tap" => Attachment::Default,
             None if place == "macvtap" => Attachment::Macvtap,
             None if ["user", "passt", "user-lan"].contains(&place) => Attachment::Bridge(place.to_owned()),
+            Some(("user-lan", lan)) if !lan.is_empty() => Attachment::Bridge(place.to_owned()),
             Some(("tap", bridge)) if !bridge.is_empty() => Attachment::Bridge(bridge.to_owned()),
-            _ => return Err(format!("`{place}` is none of tap, tap:BRIDGE, user, passt, user-lan, macvtap")),
+            _ => return Err(format!("`{place}` is none of tap, tap:BRIDGE, user, passt, user-lan, user-lan:NAME, macvtap")),
         };
         let mut network = Self { attachment, name: None, mac: None, ip: None, gateway: None, dns: Vec::new() };
         for word in words {
@@ -122,7 +123,9 @@ impl Network {
             let most = address.parse().map_or(0, |address: IpAddr| if address.is_ipv4() { 32 } else { 128 });
             bits.parse::<u8>().is_ok_and(|bits| bits <= most)
         });
-        let Some((_, bits)) = bits else { return Err(format!("ip={ip}: an address with its network's length is expected, as 10.0.0.5/24")) };
+        let Some((_, bits)) = bits else {
+            return Err(format!("ip={ip}: an address with its network's length is expected, as 10.0.0.5/24"));
+        };
         if let Some(gateway) = &mut self.gateway
             && !gateway.contains('/')
         {

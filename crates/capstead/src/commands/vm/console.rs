@@ -52,9 +52,13 @@ pub async fn run(args: &VmConsole) -> anyhow::Result<()> {
         Ok(console) => console,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let driver = driver.map(|driver| format!(" {driver}")).unwrap_or_default();
-            bail!("the console of {name} can only be read: its VMM{driver} gives none to type at, as only QEMU does; `capstead vm logs -f {name}` shows it")
+            bail!(
+                "the console of {name} can only be read: its VMM{driver} gives none to type at, as only QEMU does; `capstead vm logs -f {name}` shows it"
+            )
         }
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => bail!("microVM {name} does not run: `capstead vm get {name}` tells why"),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            bail!("microVM {name} does not run: `capstead vm get {name}` tells why")
+        }
         Err(error) => return Err(error).with_context(|| format!("cannot open the console {}", path.display())),
     };
     let stdin = io::stdin();

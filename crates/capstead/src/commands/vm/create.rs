@@ -38,9 +38,7 @@ const LARGEST: u64 = 4 << 20;
 /// Has a microVM made.
 pub async fn run(args: VmCreate) -> anyhow::Result<()> {
     let begin = match &args.file {
-        Some(path) => {
-            Some(spec::read(&text("--file", path)?).with_context(|| format!("{}: is no spec of a microVM", path.display()))?)
-        }
+        Some(path) => Some(spec::read(&text("--file", path)?).with_context(|| format!("{}: is no spec of a microVM", path.display()))?),
         None => None,
     };
     let documents = Documents {
@@ -62,9 +60,9 @@ pub async fn run(args: VmCreate) -> anyhow::Result<()> {
     let client = access::client(&args.host)?;
     let called = format!("{}/{}", spec.namespace, spec.id);
     let mut made = client.create(spec).await.map_err(|error| match error {
-        CallError::Transient { .. } => {
-            explained(error).context(format!("it is not known whether {called} is made: `capstead vm ls` tells, and trying again is safe on Capstead's hosts"))
-        }
+        CallError::Transient { .. } => explained(error).context(format!(
+            "it is not known whether {called} is made: `capstead vm ls` tells, and trying again is safe on Capstead's hosts"
+        )),
         error => explained(error),
     })?;
     if args.wait {
@@ -99,7 +97,9 @@ async fn until_it_runs(client: &Client, made: &MicroVm, limit: Duration, bars: &
                 let why = cause(&microvm);
                 match state(&microvm) {
                     Some(MicroVmState::Created) => return Ok(microvm),
-                    Some(MicroVmState::Failed) => bail!("microVM {name} ({uid}) has failed: {}", if why.is_empty() { "its host does not say why" } else { why }),
+                    Some(MicroVmState::Failed) => {
+                        bail!("microVM {name} ({uid}) has failed: {}", if why.is_empty() { "its host does not say why" } else { why })
+                    }
                     Some(MicroVmState::Deleting) => bail!("microVM {name} ({uid}) is being deleted"),
                     _ => seen = if why.is_empty() { "it is pending".to_owned() } else { format!("it is pending: {why}") },
                 }
@@ -109,7 +109,9 @@ async fn until_it_runs(client: &Client, made: &MicroVm, limit: Duration, bars: &
             Err(error) => seen = format!("{:#}", anyhow::Error::new(error)),
         }
         if begun.elapsed() >= limit {
-            bail!("microVM {name} ({uid}) does not run after {limit:?}: {seen}; it is not given up by its host, and `capstead vm get {uid}` shows how far it is");
+            bail!(
+                "microVM {name} ({uid}) does not run after {limit:?}: {seen}; it is not given up by its host, and `capstead vm get {uid}` shows how far it is"
+            );
         }
         bars.event(&name, Event::Message { text: seen.clone() });
         tokio::time::sleep(LOOK).await;

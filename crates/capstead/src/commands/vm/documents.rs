@@ -45,7 +45,9 @@ pub fn public_keys(text: &str) -> anyhow::Result<Vec<String>> {
     }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let keys: Vec<String> = lines.map(str::to_owned).collect();
-    let is_key = |line: &String| line.split_whitespace().any(|word| word.starts_with("ssh-") || word.starts_with("ecdsa-") || word.starts_with("sk-"));
+    let is_key = |line: &String| {
+        line.split_whitespace().any(|word| word.starts_with("ssh-") || word.starts_with("ecdsa-") || word.starts_with("sk-"))
+    };
     match keys.iter().find(|line| !is_key(line)) {
         Some(line) => bail!("`{}` is no public key", line.chars().take(40).collect::<String>()),
         None if keys.is_empty() => bail!("holds no public key"),

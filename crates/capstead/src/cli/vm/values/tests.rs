@@ -9,7 +9,9 @@ fn a_network_says_where_and_how() {
     let plain = |attachment| Network { attachment, name: None, mac: None, ip: None, gateway: None, dns: Vec::new() };
     assert_eq!(network("tap").unwrap(), plain(Attachment::Default));
     assert_eq!(network("macvtap").unwrap(), plain(Attachment::Macvtap));
-    for (text, bridge) in [("tap:br0", "br0"), ("user", "user"), ("user-lan", "user-lan"), ("passt", "passt")] {
+    for (text, bridge) in
+        [("tap:br0", "br0"), ("user", "user"), ("user-lan", "user-lan"), ("user-lan:blue", "user-lan:blue"), ("passt", "passt")]
+    {
         assert_eq!(network(text).unwrap(), plain(Attachment::Bridge(bridge.to_owned())), "{text}");
     }
     let text = "tap:br0,name=lan0,mac=02:00:00:00:00:01,ip=10.0.0.5/24,gateway=10.0.0.1,dns=10.0.0.1,dns=1.1.1.1";
@@ -27,6 +29,7 @@ fn what_is_wrong_with_a_network_is_told() {
         ("", "is none of tap"),
         ("bridge", "is none of tap"),
         ("tap:", "is none of tap"),
+        ("user-lan:", "is none of tap"),
         ("user:br0", "is none of tap"),
         ("tap,fast", "name=, mac="),
         ("tap,speed=9", "is none of name"),

@@ -35,15 +35,8 @@ fn a_host_on_loopback_is_this_machine() {
 
 #[test]
 fn ssh_is_told_where_who_and_what() {
-    let host = HostArgs {
-        host: String::new(),
-        token: None,
-        tls: false,
-        tls_ca: None,
-        tls_cert: None,
-        tls_key: None,
-        tls_server_name: None,
-    };
+    let host =
+        HostArgs { host: String::new(), token: None, tls: false, tls_ca: None, tls_cert: None, tls_key: None, tls_server_name: None };
     let args = VmSsh {
         target: Target { microvm: "m1".into(), namespace: None },
         user: "ubuntu".into(),

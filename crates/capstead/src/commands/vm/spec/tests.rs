@@ -49,10 +49,43 @@ fn a_name_is_enough_and_none_is_too() {
 #[test]
 fn flags_say_what_it_is() {
     let words = [
-        "m1", "-n", "team", "--vcpu", "4", "--memory", "8G", "--kernel", "r/k:1", "--kernel-file", "vmlinux", "--cmdline", "quiet", "--cmdline", "a=b=c",
-        "--initrd", "r/i:1", "--initrd-file", "initrd", "--root", "r/os:1", "--root-size", "10G", "--volume", "data=r/d:1,mount=/data,size=5,ro",
-        "--network", "user", "--network", "tap:br0,name=lan0,ip=10.0.0.5/24,gateway=10.0.0.1,dns=1.1.1.1", "--network", "macvtap,mac=02:00:00:00:00:01",
-        "--provider", "qemu", "--label", "a=b", "--hostname", "h",
+        "m1",
+        "-n",
+        "team",
+        "--vcpu",
+        "4",
+        "--memory",
+        "8G",
+        "--kernel",
+        "r/k:1",
+        "--kernel-file",
+        "vmlinux",
+        "--cmdline",
+        "quiet",
+        "--cmdline",
+        "a=b=c",
+        "--initrd",
+        "r/i:1",
+        "--initrd-file",
+        "initrd",
+        "--root",
+        "r/os:1",
+        "--root-size",
+        "10G",
+        "--volume",
+        "data=r/d:1,mount=/data,size=5,ro",
+        "--network",
+        "user",
+        "--network",
+        "tap:br0,name=lan0,ip=10.0.0.5/24,gateway=10.0.0.1,dns=1.1.1.1",
+        "--network",
+        "macvtap,mac=02:00:00:00:00:01",
+        "--provider",
+        "qemu",
+        "--label",
+        "a=b",
+        "--hostname",
+        "h",
     ];
     let spec = made(None, &words, &Documents::default()).expect("made");
     assert_eq!((&spec["namespace"], &spec["vcpu"], &spec["memory_in_mb"]), (&json!("team"), &json!(4), &json!(8192)));
@@ -60,7 +93,8 @@ fn flags_say_what_it_is() {
     assert_eq!(spec["kernel"], kernel);
     assert_eq!(spec["initrd"], json!({ "image": "r/i:1", "filename": "initrd" }));
     assert_eq!(spec["root_volume"], json!({ "id": "root", "source": { "container_source": "r/os:1" }, "size_in_mb": 10240 }));
-    let data = json!({ "id": "data", "is_read_only": true, "mount_point": "/data", "source": { "container_source": "r/d:1" }, "size_in_mb": 5 });
+    let data =
+        json!({ "id": "data", "is_read_only": true, "mount_point": "/data", "source": { "container_source": "r/d:1" }, "size_in_mb": 5 });
     assert_eq!(spec["additional_volumes"], json!([data]));
     let address = json!({ "address": "10.0.0.5/24", "gateway": "10.0.0.1/24", "nameservers": ["1.1.1.1"] });
     let interfaces = json!([
@@ -97,7 +131,8 @@ metadata: { user-data: I2Nsb3VkLWNvbmZpZwo= }
     let spec = made(Some(file), &words, &Documents::default()).expect("made");
     assert_eq!((&spec["id"], &spec["namespace"]), (&json!("m2"), &json!("team")));
     assert_eq!(spec["root_volume"], json!({ "id": "os", "source": { "container_source": "r/os:2" } }));
-    let sources: Vec<&Value> = spec["additional_volumes"].as_array().expect("list").iter().map(|it| &it["source"]["container_source"]).collect();
+    let sources: Vec<&Value> =
+        spec["additional_volumes"].as_array().expect("list").iter().map(|it| &it["source"]["container_source"]).collect();
     assert_eq!(sources, ["r/new:1", "r/m:1"]);
     assert_eq!(document(&spec, "meta-data"), "local_hostname: h\n");
 
@@ -148,7 +183,9 @@ fn keys_go_to_the_default_user_and_where_nothing_else_is_said_to_root() {
 #[test]
 fn only_public_keys_are_taken() {
     assert_eq!(documents::public_keys(&format!("# mine\n\n{KEY}\nrestrict {KEY}\n")).expect("keys").len(), 2);
-    for (text, told) in [("-----BEGIN OPENSSH PRIVATE KEY-----\n", "private key"), ("", "no public key"), ("hello\n", "`hello` is no public key")] {
+    for (text, told) in
+        [("-----BEGIN OPENSSH PRIVATE KEY-----\n", "private key"), ("", "no public key"), ("hello\n", "`hello` is no public key")]
+    {
         let error = documents::public_keys(text).expect_err("refused").to_string();
         assert!(error.contains(told), "{error}");
     }

@@ -5,8 +5,10 @@ use super::*;
 
 fn now() -> Timestamp {
     // 01ARZ3NDEKTSV4RRFFQ69G5FAV was made 135 s before.
-    Timestamp::from_millisecond(i64::try_from(Ulid::from_string("01ARZ3NDEKTSV4RRFFQ69G5FAV").expect("a ULID").timestamp_ms()).expect("in range") + 135_000)
-        .expect("a time")
+    Timestamp::from_millisecond(
+        i64::try_from(Ulid::from_string("01ARZ3NDEKTSV4RRFFQ69G5FAV").expect("a ULID").timestamp_ms()).expect("in range") + 135_000,
+    )
+    .expect("a time")
 }
 
 fn microvms() -> Vec<MicroVm> {
@@ -74,5 +76,8 @@ Network      eth2 tap fl0 02:00:00:00:00:01 10.0.0.5/24 by 10.0.0.1/24
 Metadata     meta-data user-data";
     assert_eq!(details(&all[0], now()), expected);
     let failed = details(&all[1], now());
-    assert!(failed.contains("Why          the image cannot be had\n             more\n") && failed.contains("Tries        3\n"), "{failed}");
+    assert!(
+        failed.contains("Why          the image cannot be had\n             more\n") && failed.contains("Tries        3\n"),
+        "{failed}"
+    );
 }
