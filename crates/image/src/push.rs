@@ -107,7 +107,7 @@ pub async fn push(
                     .push_blob(&name, size, tokio::fs::File::from_std(file), |amount| telling.advance(amount))
                     .await
                     .map_err(refused)?;
-                Ok(size)
+                Ok::<u64, PushError>(size)
             }
         })
         .buffer_unordered(AT_ONCE)

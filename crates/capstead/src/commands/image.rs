@@ -93,7 +93,7 @@ async fn import(args: &ImageImport) -> anyhow::Result<()> {
 async fn take(store: &Store, reference: &Reference, options: &PullOptions) -> anyhow::Result<Stored> {
     let bars = Bars::new();
     let taken = tokio::select! {
-        taken = pull(store, reference, options, &bars) => taken.map_err(Into::into),
+        taken = pull(store, reference, options, &bars) => taken.map_err(anyhow::Error::from),
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted while getting {reference}; the next run keeps what was whole")),
     };
     bars.clear();

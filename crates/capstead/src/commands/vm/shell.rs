@@ -78,11 +78,14 @@ fn is_this_machine(host: &str) -> bool {
 
 fn arguments(args: &VmSsh, door: &Door, uid: &str) -> Vec<OsString> {
     // MicroVMs come and go behind one address or port; each has a host key of its own.
-    let options = [format!("HostKeyAlias={uid}"), "StrictHostKeyChecking=accept-new".to_owned()];
-    let mut all: Vec<OsString> = options.into_iter().flat_map(|option| ["-o".into(), option.into()]).collect();
-    all.extend(["-p".into(), door.port.clone().into(), "-l".into(), args.user.clone().into()]);
+    let alias = format!("HostKeyAlias={uid}");
+    let mut all: Vec<OsString> = ["-o", &alias, "-o", "StrictHostKeyChecking=accept-new", "-p", &door.port, "-l", &args.user]
+        .into_iter()
+        .map(OsString::from)
+        .collect();
     if let Some(identity) = &args.identity {
-        all.extend(["-i".into(), identity.clone().into()]);
+        all.push("-i".into());
+        all.push(identity.into());
     }
     // ssh takes flags behind the address, too, and then a command.
     all.push(door.address.clone().into());
