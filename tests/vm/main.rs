@@ -1,4 +1,4 @@
-//! The commands with which people work on a host: `capstead vm` against a simulated one, and `capstead image` on a store and a real registry.
+//! The commands with which people work on a host: `capstead vm` against simulated and real ones, `capstead image` on a store and a real registry.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
@@ -6,6 +6,7 @@ mod here;
 mod images;
 mod lab;
 mod microvms;
+mod real;
 #[allow(dead_code, reason = "the library's tests use all of it")]
 #[path = "../../crates/artifact/tests/fetch/registry.rs"]
 mod registry;
