@@ -2,8 +2,11 @@
 
 mod demo;
 mod fleet;
+mod folders;
+mod follow;
 mod generate;
 mod host;
+mod image;
 mod inspect;
 mod lab;
 mod live;
@@ -12,6 +15,7 @@ mod simulated;
 mod template;
 mod tools;
 mod up;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -44,6 +48,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Fetch(args) => done(runtime()?.block_on(tools::fetch(&config, &args))),
         Command::Manager(args) => done(manager::run(args)),
         Command::Host(command) => done(host::run(command)),
+        Command::Vm(command) => done(runtime()?.block_on(vm::run(command))),
+        Command::Image(command) => done(runtime()?.block_on(image::run(&config, command))),
         Command::Generate(args) => done(generate::run(args)),
         Command::Demo(args) => done(runtime()?.block_on(demo::run(&config, args))),
         Command::Template(args) => done(template::run(args)),

@@ -75,7 +75,12 @@ impl Config {
 
     /// Registries asked through another address.
     pub fn registry_mirrors(&self, binaries: &Binaries) -> Option<String> {
-        let flags = (!binaries.registry_mirror.is_empty()).then(|| binaries.registry_mirror.join(","));
+        self.mirrors(&binaries.registry_mirror)
+    }
+
+    /// The same, whichever command has the flag.
+    pub fn mirrors(&self, flag: &[String]) -> Option<String> {
+        let flags = (!flag.is_empty()).then(|| flag.join(","));
         flags.or_else(|| self.registry_mirrors.as_ref().map(|mirrors| mirrors.join(",")))
     }
 

@@ -6,6 +6,7 @@ pub mod ext4;
 pub mod guest_data;
 mod limits;
 pub mod pull;
+pub mod push;
 pub mod reference;
 pub mod seed;
 pub mod store;

@@ -11,9 +11,9 @@ use capstead_artifact::oci::{Mirrors, OciError};
 use capstead_artifact::{Event, Platform, Progress};
 use thiserror::Error;
 
+use crate::Limits;
 use crate::reference::Reference;
-use crate::store::{Image, Lock, Store, StoreError, Stored, Work};
-use crate::{Digest, Limits};
+use crate::store::{Image, Lock, Store, StoreError, Stored, Work, record_key};
 
 mod files;
 mod local;
@@ -108,8 +108,7 @@ pub async fn pull(store: &Store, reference: &Reference, options: &PullOptions, p
     {
         return Ok(image);
     }
-    let key = format!("pull-{}", Digest::of(name.as_bytes()).hex());
-    let (lock, waited) = locked(store, &key, || {
+    let (lock, waited) = locked(store, &record_key(&name), || {
         progress.event(&name, Event::Message { text: format!("waiting for another pull of {name}") });
     })
     .await
@@ -149,19 +148,19 @@ async fn locked(store: &Store, key: &str, mut tell: impl FnMut()) -> Result<(Loc
 }
 
 /// A piece of work that is told of, until it is dropped.
-struct Telling<'a> {
+pub(crate) struct Telling<'a> {
     progress: &'a dyn Progress,
     name: &'a str,
     began: Instant,
 }
 
 impl<'a> Telling<'a> {
-    fn start(progress: &'a dyn Progress, name: &'a str, what: String, total: Option<u64>) -> Self {
+    pub(crate) fn start(progress: &'a dyn Progress, name: &'a str, what: String, total: Option<u64>) -> Self {
         progress.event(name, Event::Started { what, total });
         Self { progress, name, began: Instant::now() }
     }
 
-    fn advance(&self, amount: u64) {
+    pub(crate) fn advance(&self, amount: u64) {
         self.progress.event(self.name, Event::Advanced { amount });
     }
 }

@@ -277,6 +277,18 @@ impl Store {
         Ok(Inspection { image, layers, made })
     }
 
+    /// Makes another reference stand for what one stands for.
+    ///
+    /// # Errors
+    /// When there is no such image, or the record cannot be written.
+    pub fn name(&self, reference: &str, other: &str) -> Result<Image, StoreError> {
+        let _lock = self.lock(&record_key(other))?;
+        let image = self.get(reference)?.ok_or_else(|| StoreError::NotFound { reference: reference.to_owned() })?;
+        let named = Image { reference: other.to_owned(), ..image };
+        self.put(&named)?;
+        Ok(named)
+    }
+
     /// Whether all parts of an image are there.
     pub(crate) fn is_whole(&self, stored: &Stored) -> bool {
         match stored {
@@ -333,6 +345,11 @@ impl Store {
         }
         Ok(strays)
     }
+}
+
+/// The key of the lock for a reference's record.
+pub(crate) fn record_key(reference: &str) -> String {
+    format!("pull-{}", Digest::of(reference.as_bytes()).hex())
 }
 
 /// Writes a file so that its name only ever stands for the whole of it: beside it first, then synced and renamed.

@@ -83,6 +83,12 @@ pub enum OciError {
         /// The platforms it is made for.
         has: String,
     },
+    /// A push is to a tag: what a digest stands for is settled.
+    #[error("cannot push to {reference}: name a tag, not a digest")]
+    Pinned {
+        /// The reference.
+        reference: String,
+    },
     /// What arrived is not what was asked for: a broken or a hostile registry or mirror.
     #[error("registry {registry} sent something else than {digest}: do not use it until that is explained")]
     Mismatch {
@@ -143,13 +149,13 @@ pub struct Image {
 /// A connection to the registry of one image.
 #[derive(Clone)]
 pub struct Registry {
-    client: Client,
+    pub(super) client: Client,
     auth: oci_client::secrets::RegistryAuth,
     /// The image as named by the caller.
-    named: Reference,
+    pub(super) named: Reference,
     /// The same where it is really asked for.
-    asked: Reference,
-    host: String,
+    pub(super) asked: Reference,
+    pub(super) host: String,
     note: String,
 }
 
@@ -168,13 +174,20 @@ impl Registry {
     /// # Errors
     /// When the reference cannot be read, or the registry cannot be reached within some seconds or refuses the credentials.
     pub async fn connect(reference: &str, mirrors: &Mirrors) -> Result<Self, OciError> {
+        Self::reach(reference, mirrors, RegistryOperation::Pull).await
+    }
+
+    pub(super) async fn reach(reference: &str, mirrors: &Mirrors, operation: RegistryOperation) -> Result<Self, OciError> {
         let named: Reference = reference.parse().map_err(|source| OciError::Reference { reference: reference.to_owned(), source })?;
         let (asked, endpoint) = mirrors.resolve(&named);
         let (auth, note) = credentials::find(&endpoint.host).await;
         let config = ClientConfig {
             protocol: if endpoint.plain_http { ClientProtocol::Http } else { ClientProtocol::Https },
             connect_timeout: Some(CONNECT_TIME),
-            read_timeout: Some(STALL_TIME),
+            // It would count while a blob is being sent, when there is nothing to read.
+            read_timeout: (operation == RegistryOperation::Pull).then_some(STALL_TIME),
+            // As most registries want it; not all take a blob in pieces.
+            use_monolithic_push: true,
             user_agent: concat!("capstead/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         };
@@ -182,7 +195,7 @@ impl Registry {
         let client = Client::try_from(config).map_err(failed)?;
         let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
         let registry = Self { client, auth, named, asked, host: endpoint.host, note };
-        let login = registry.client.auth(&registry.asked, &registry.auth, RegistryOperation::Pull);
+        let login = registry.client.auth(&registry.asked, &registry.auth, operation);
         match tokio::time::timeout(FIRST_ANSWER_TIME, login).await {
             Ok(answer) => answer.map_err(|error| registry.failed(error, reference))?,
             Err(_) => {
@@ -297,12 +310,15 @@ impl Registry {
     }
 
     /// Sorts a failure by what the user can do about it.
-    fn failed(&self, error: OciDistributionError, what: &str) -> OciError {
+    pub(super) fn failed(&self, error: OciDistributionError, what: &str) -> OciError {
         let registry = self.host.clone();
         let refused =
             || OciError::Refused { registry: self.host.clone(), repository: self.asked.repository().to_owned(), note: self.note.clone() };
         let not_found = || OciError::NotFound { registry: self.host.clone(), what: what.to_owned() };
         match error {
+            OciDistributionError::RequestError(error) if error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403)) => {
+                refused()
+            }
             OciDistributionError::RequestError(error) => OciError::Unreachable { registry, reason: chain(&error) },
             OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => refused(),
             OciDistributionError::ServerError { code: 401 | 403, .. } => refused(),

@@ -9,6 +9,7 @@ use capstead_artifact::NoProgress;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Digest;
 use crate::testing::{Layer, debugfs};
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -59,6 +59,11 @@ impl Manifest {
 impl Store {
     /// The manifest by that digest.
     pub(crate) fn manifest(&self, digest: &Digest) -> Result<Manifest, StoreError> {
+        Manifest::parse(&self.manifest_text(digest)?, &format!("manifest {digest}"))
+    }
+
+    /// The same byte for byte, which is what the digest is of.
+    pub(crate) fn manifest_text(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
         let mut text = Vec::new();
         let path = self.blob_path(digest);
         self.open_blob(digest)?.take(LARGEST + 1).read_to_end(&mut text).map_err(|error| StoreError::at(&path, error))?;
@@ -66,6 +71,6 @@ impl Store {
         if got != *digest {
             return Err(StoreError::Mismatch { what: "the manifest".to_owned(), expected: digest.to_string(), got: got.to_string() });
         }
-        Manifest::parse(&text, &format!("manifest {digest}"))
+        Ok(text)
     }
 }

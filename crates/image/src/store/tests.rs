@@ -111,6 +111,48 @@ fn pruning_keeps_what_is_in_use() {
 }
 
 #[test]
+fn what_a_microvm_has_linked_is_in_use_whoever_asks() {
+    let (folder, store) = store();
+    let [os, kernel, other] = ["os", "kernel", "other"].map(|name| {
+        let reference = format!("registry.test/{name}:1");
+        image(&store, &reference, &[Layer::default().file("vmlinux", name.as_bytes()).tar()])
+    });
+    let disk = store.disk(&os, Some(16), Limits::default()).unwrap();
+    let file = store.file(&kernel, "vmlinux", Limits::default()).unwrap();
+    store.disk(&other, Some(16), Limits::default()).unwrap();
+    let (base, own) = (folder.path().join("root.base"), folder.path().join("kernel"));
+    fs::hard_link(&disk.path, &base).unwrap();
+    fs::hard_link(&file, &own).unwrap();
+
+    let nobody = InUse::default();
+    let would = store.prunable(&nobody, true).unwrap();
+    assert_eq!(store.list().unwrap().len(), 3);
+    assert_eq!(store.prune(&nobody, true).unwrap(), would);
+    assert_eq!(would.references, ["registry.test/other:1"]);
+    assert!(would.bytes > 0);
+    assert_eq!(store.list().unwrap(), [kernel, os.clone()]);
+    assert!(matches!(store.remove("registry.test/os:1", &nobody), Err(StoreError::InUse { .. })));
+
+    // Its last name outside is gone with the microVM.
+    fs::remove_file(base).unwrap();
+    assert!(store.remove("registry.test/os:1", &nobody).unwrap());
+    store.prune(&nobody, true).unwrap();
+    assert_eq!(store.entries("disks").unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(fs::read(own).unwrap(), b"kernel");
+}
+
+#[test]
+fn an_image_may_have_several_names() {
+    let (_folder, store) = store();
+    let made = image(&store, "oci:/images/os", &layers());
+    let named = store.name("oci:/images/os", "registry.test/os:1").unwrap();
+    assert_eq!((named.reference.as_str(), &named.stored), ("registry.test/os:1", &made.stored));
+    assert!(store.remove("oci:/images/os", &InUse::default()).unwrap());
+    assert_eq!(store.prune(&InUse::default(), false).unwrap().files, Vec::<PathBuf>::new());
+    assert!(matches!(store.name("oci:/images/os", "registry.test/os:2"), Err(StoreError::NotFound { .. })));
+}
+
+#[test]
 fn bytes_that_are_not_what_they_should_be_are_refused_and_gone() {
     let (_folder, store) = store();
     let lock = store.lock("test").unwrap();
