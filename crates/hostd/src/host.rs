@@ -16,7 +16,9 @@ use tokio::task::JoinHandle;
 use crate::accept::Drivers;
 use crate::accept::accept;
 use crate::effects::Effects;
+use crate::life::State;
 use crate::machine;
+use crate::metrics::Metrics;
 use crate::record::Record;
 use crate::records::RecordError;
 use crate::records::Records;
@@ -48,6 +50,7 @@ pub struct Host<E> {
     effects: E,
     settings: Settings,
     records: Records,
+    metrics: Metrics,
     table: Mutex<Table>,
     tasks: Mutex<HashMap<String, Task>>,
 }
@@ -94,14 +97,14 @@ impl<E: Effects> Host<E> {
     /// # Errors
     ///
     /// The folder cannot be read. A record that cannot be is told in the log, and what it names is left alone.
-    pub fn start(effects: E, settings: Settings, records: Records) -> Result<Arc<Self>, RecordError> {
+    pub fn start(effects: E, settings: Settings, records: Records, metrics: Metrics) -> Result<Arc<Self>, RecordError> {
         let (known, unread) = records.all()?;
         for error in unread {
             tracing::error!(error = chain(&error), "a microVM is not looked after");
         }
         let mut table = Table::default();
         known.iter().for_each(|record| table.put(record.clone()));
-        let host = Arc::new(Self { effects, settings, records, table: Mutex::new(table), tasks: Mutex::default() });
+        let host = Arc::new(Self { effects, settings, records, metrics, table: Mutex::new(table), tasks: Mutex::default() });
         known.iter().for_each(|record| host.begin(record));
         Ok(host)
     }
@@ -167,6 +170,21 @@ impl<E: Effects> Host<E> {
     #[must_use]
     pub fn effects(&self) -> &E {
         &self.effects
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The metrics of now.
+    pub(crate) fn metrics_text(&self) -> Result<String, std::fmt::Error> {
+        let table = lock(&self.table);
+        let tasks = lock(&self.tasks);
+        let state = |record: &Record| match tasks.get(&record.uid) {
+            Some(task) if !record.deleted => task.shown.state,
+            _ => Shown::at_first(record).state,
+        };
+        self.metrics.text(table.list("", "").map(|record| (state(record), record.driver.clone())))
     }
 
     pub(crate) fn most_failures(&self) -> u32 {

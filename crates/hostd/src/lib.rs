@@ -5,11 +5,13 @@
 
 pub mod accept;
 pub mod auth;
+mod diagnostics;
 pub mod effects;
 mod gateway;
 mod host;
 pub mod life;
 mod machine;
+pub mod metrics;
 pub mod record;
 pub mod records;
 pub mod refusal;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use capstead_reconcile::Backoff;
 use capstead_reconcile::Ended;
@@ -24,6 +25,7 @@ use crate::life::Step;
 use crate::life::Wish;
 use crate::record::Record;
 use crate::view::Shown;
+use crate::world::expanded;
 use crate::world::parts;
 
 /// How long a step that is no part may take.
@@ -83,7 +85,7 @@ pub(crate) async fn keep<E: Effects>(host: Arc<Host<E>>, uid: String) {
 
 /// What should become of a microVM.
 fn wish(record: &Record, most: u32, grace: Duration) -> Wish {
-    if record.deleted { Wish::Gone { grace } } else { Wish::Run { parts: parts(&record.spec), most } }
+    if record.deleted { Wish::Gone { grace } } else { Wish::Run { parts: parts(&expanded(record)), most } }
 }
 
 fn observed(record: &Record, seen: &Seen, memory: &Memory) -> Observed {
@@ -127,6 +129,22 @@ struct Hands<'a, E: Effects> {
 
 impl<E: Effects> capstead_reconcile::Effects<Step> for Hands<'_, E> {
     async fn apply(&mut self, step: &Step) -> Outcome {
+        let start = Instant::now();
+        let outcome = self.carry_out(step).await;
+        self.host.metrics().stepped(step, start.elapsed(), matches!(outcome, Outcome::Transient { .. } | Outcome::Terminal { .. }));
+        outcome
+    }
+
+    fn deadline(&self, step: &Step) -> Duration {
+        match step {
+            Step::Make(part) => self.host.effects().patience(*part),
+            _ => STEP,
+        }
+    }
+}
+
+impl<E: Effects> Hands<'_, E> {
+    async fn carry_out(&mut self, step: &Step) -> Outcome {
         let (effects, record) = (self.host.effects(), self.record);
         match step {
             Step::Make(part) => effects.make(record, *part).await,
@@ -156,15 +174,6 @@ impl<E: Effects> capstead_reconcile::Effects<Step> for Hands<'_, E> {
         }
     }
 
-    fn deadline(&self, step: &Step) -> Duration {
-        match step {
-            Step::Make(part) => self.host.effects().patience(*part),
-            _ => STEP,
-        }
-    }
-}
-
-impl<E: Effects> Hands<'_, E> {
     /// Changes the record as it is now, which a delete may have changed meanwhile.
     fn note(&self, change: impl FnOnce(&Record) -> Record) -> Outcome {
         match self.host.record(&self.record.uid) {

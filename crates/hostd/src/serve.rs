@@ -27,6 +27,7 @@ use crate::accept::Drivers;
 use crate::auth::Gate;
 use crate::auth::Token;
 use crate::auth::guard;
+use crate::diagnostics;
 use crate::effects::Effects;
 use crate::gateway;
 use crate::host::Host;
@@ -45,6 +46,8 @@ pub struct Listen {
     pub grpc: SocketAddr,
     /// The HTTP gateway; nowhere, when `None`.
     pub http: Option<SocketAddr>,
+    /// Metrics and health; nowhere, when `None`.
+    pub debug: Option<SocketAddr>,
     /// TLS; in the clear, when `None`.
     pub tls: Option<TlsFiles>,
     /// What callers must send; nothing, when `None`.
@@ -85,6 +88,7 @@ pub enum ServeError {
 pub struct Served {
     grpc: SocketAddr,
     http: Option<SocketAddr>,
+    debug: Option<SocketAddr>,
     handles: Vec<Handle<SocketAddr>>,
     tasks: JoinSet<()>,
     /// Follows the files of TLS.
@@ -102,7 +106,7 @@ impl Listen {
             return Err(ServeError::Both);
         }
         let closed = self.insecure || self.tls.is_some() || self.token.is_some();
-        let open = std::iter::once(self.grpc).chain(self.http).find(|address| !closed && !address.ip().is_loopback());
+        let open = std::iter::once(self.grpc).chain(self.http).chain(self.debug).find(|address| !closed && !address.ip().is_loopback());
         open.map_or(Ok(()), |address| Err(ServeError::Open(address)))
     }
 
@@ -132,13 +136,17 @@ impl Listen {
             at.map(|at| sockets.swap_remove(at))
         };
         let (tls, follows) = self.tls.as_ref().map(TlsFiles::follow).transpose()?.unzip();
-        let mut served = Served { grpc: self.grpc, http: None, handles: Vec::new(), tasks: JoinSet::new(), follows };
+        let mut served = Served { grpc: self.grpc, http: None, debug: None, handles: Vec::new(), tasks: JoinSet::new(), follows };
         let gate = |refuse| middleware::from_fn_with_state(Gate { token: self.token.clone(), refuse }, guard);
         let grpc = routes(host)?.into_axum_router().layer(gate(unauthenticated_grpc));
         served.grpc = served.listen(self.grpc, taken(self.grpc), grpc, tls.clone()).await?;
         if let Some(address) = self.http {
             let http = gateway::routes(Arc::clone(host)).layer(gate(unauthenticated_http));
-            served.http = Some(served.listen(address, taken(address), http, tls).await?);
+            served.http = Some(served.listen(address, taken(address), http, tls.clone()).await?);
+        }
+        if let Some(address) = self.debug {
+            let debug = diagnostics::routes(Arc::clone(host)).layer(gate(unauthenticated_http)).merge(diagnostics::health());
+            served.debug = Some(served.listen(address, None, debug, tls).await?);
         }
         Ok(served)
     }
@@ -179,6 +187,12 @@ impl Served {
     #[must_use]
     pub fn http(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// Where metrics are.
+    #[must_use]
+    pub fn debug(&self) -> Option<SocketAddr> {
+        self.debug
     }
 
     /// Takes no more calls, lets those under way end, and stops.

@@ -20,14 +20,14 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use capstead_artifact::NoProgress;
 use capstead_flintlock::types::MicroVmSpec;
 use capstead_hostnet::Attached;
+use capstead_hostnet::EnsureError;
 use capstead_hostnet::HostNet;
 use capstead_image::clone;
 use capstead_image::guest_data;
+use capstead_image::guest_data::Documents;
 use capstead_image::pull;
 use capstead_image::pull::PullOptions;
 use capstead_image::seed;
@@ -56,6 +56,7 @@ use crate::record::Record;
 mod plan;
 
 pub use plan::HostOptions;
+pub(crate) use plan::expanded;
 pub(crate) use plan::parts;
 
 /// How long an image may take to come, be unpacked and become a disk.
@@ -156,22 +157,23 @@ impl World {
         .await
     }
 
-    fn seed(&self, record: &Record, target: &Path) -> Result<(), Failure> {
-        let spec = &record.spec;
-        let lines = |value: &String| value.chars().filter(|c| !matches!(c, '\r' | '\n')).collect::<String>();
-        let decode = |(key, value): (&String, &String)| {
-            // As flintlock: what does not decode is taken as it is.
-            (key.clone(), STANDARD.decode(lines(value)).unwrap_or_else(|_| value.clone().into_bytes()))
-        };
-        let given: BTreeMap<String, Vec<u8>> = spec.metadata.iter().map(decode).collect();
-        let documents =
-            guest_data::compose(&given, &plan::guest_facts(spec, &record.uid)).map_err(|error| Failure::hopeless(error.to_string()))?;
-        seed::write(&documents, target).map_err(|error| Failure::transient(&error))
+    /// What the guest's cloud-init finds.
+    async fn documents(&self, record: &Record) -> Result<Documents, Failure> {
+        let spec = &plan::expanded(record);
+        let mut chosen = BTreeMap::new();
+        for n in plan::in_lan(spec, &self.options).map_err(Failure::hopeless)? {
+            chosen.extend(plan::chosen(&self.attach(record, n).await?).map(|address| (n, address)));
+        }
+        let facts = plan::guest_facts(spec, &record.uid, &chosen);
+        guest_data::compose(&plan::given(spec), &facts).map_err(|error| Failure::hopeless(error.to_string()))
     }
 
     async fn attach(&self, record: &Record, n: usize) -> Result<Attached, Failure> {
-        let interface = plan::interface(&record.spec, &record.uid, n, &self.options).map_err(Failure::hopeless)?;
-        let attached = self.net.ensure(&interface).await.map_err(|error| Failure::transient(&error))?;
+        let interface = plan::interface(&plan::expanded(record), &record.uid, n, &self.options).map_err(Failure::hopeless)?;
+        let attached = self.net.ensure(&interface).await.map_err(|error| match error {
+            EnsureError::Invalid(error) => Failure::hopeless(chain(&error)),
+            error => Failure::transient(&error),
+        })?;
         self.attached.lock().unwrap_or_else(PoisonError::into_inner).insert((record.uid.clone(), n), attached.clone());
         Ok(attached)
     }
@@ -199,7 +201,10 @@ impl World {
                 let volume = volume.cloned().unwrap_or_default();
                 self.disk(plan::image(&volume), volume.size_in_mb(), qcow2, path).await
             }
-            (Part::Seed, Some(path)) => self.seed(record, &path),
+            (Part::Seed, Some(path)) => {
+                let documents = self.documents(record).await?;
+                seed::write(&documents, &path).map_err(|error| Failure::transient(&error))
+            }
             (Part::Interface(n), _) => self.attach(record, n).await.map(drop),
             (_, None) => Ok(()),
         }
@@ -208,11 +213,13 @@ impl World {
     async fn try_launch(&self, record: &Record) -> Result<(), Failure> {
         let kind = kind(record).ok_or_else(|| Failure::hopeless(format!("there is no driver {}", record.driver)))?;
         let mut nics = Vec::new();
-        for n in 0..record.spec.interfaces.len() {
-            nics.push(self.attached(record, n).await?);
+        let spec = plan::expanded(record);
+        for n in 0..spec.interfaces.len() {
+            // Anew, since what it leads to may have died with whatever killed the VMM before.
+            nics.push(self.attach(record, n).await?);
         }
         let folder = self.folder(record);
-        let machine = plan::machine(&record.spec, &record.uid, &folder, &nics).map_err(Failure::hopeless)?;
+        let machine = plan::machine(&spec, &record.uid, &folder, &nics, &self.documents(record).await?).map_err(Failure::hopeless)?;
         let launched = self.runner.launch(&machine, kind).await.map_err(|error| match error {
             LaunchError::Lacking(_) | LaunchError::Plan(_) | LaunchError::Folder(_) => Failure::hopeless(chain(&error)),
             error => Failure::transient(&error),
@@ -241,7 +248,7 @@ impl World {
         let there = |part| self.path(record, part).filter(|path| path.exists()).map(|_| text(folder.clone()));
         let mut facts = Facts { volumes: volumes.collect(), kernel: there(Part::Kernel), initrd: there(Part::Initrd), ..Facts::default() };
         if running {
-            for (n, interface) in record.spec.interfaces.iter().enumerate() {
+            for (n, interface) in plan::expanded(record).interfaces.iter().enumerate() {
                 if let Ok(attached) = self.attached(record, n).await {
                     facts.interfaces.insert(interface.device_id.clone(), told(&attached));
                 }
@@ -295,7 +302,7 @@ impl Effects for World {
         let observed = self.runner.observe(&uid).await.map_err(|error| chain(&error))?;
         let running = matches!(observed, Observation::Running { .. });
         let mut seen = Seen { running, facts: self.facts(record, running).await, ..Seen::default() };
-        for part in plan::parts(&record.spec) {
+        for part in plan::parts(&plan::expanded(record)) {
             match self.path(record, part) {
                 Some(path) => {
                     if path.exists() {
@@ -418,12 +425,13 @@ fn kind(record: &Record) -> Option<DriverKind> {
 /// An interface as clients are told of it.
 fn told(attached: &Attached) -> Interface {
     match attached {
-        Attached::Tap(link) | Attached::Macvtap(link) | Attached::UserLan { tap: link, .. } => Interface {
+        Attached::Tap(link) | Attached::Macvtap(link) => Interface {
             name: link.name.clone(),
             index: i32::try_from(link.index).unwrap_or_default(),
             mac: link.mac.map(|mac| mac.to_string().to_uppercase()).unwrap_or_default(),
         },
-        Attached::User { forwards } | Attached::Passt { forwards, .. } => {
+        // A device in another namespace is of no use to whoever asks; the ports that lead there are.
+        Attached::User { forwards } | Attached::Passt { forwards, .. } | Attached::UserLan { forwards, .. } => {
             let forwards: Vec<String> =
                 forwards.iter().map(|forward| format!("127.0.0.1:{}->{}", forward.host_port, forward.guest_port)).collect();
             Interface { name: forwards.join(","), ..Interface::default() }

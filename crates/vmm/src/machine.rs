@@ -33,6 +33,8 @@ pub struct Machine {
     pub shares: Vec<Share>,
     /// Documents of the metadata service by name (`meta-data`, `user-data`…). Empty where the guest gets them another way.
     pub metadata: BTreeMap<String, String>,
+    /// What is put before the VMM's command, so that it runs in the namespaces of a LAN: a program that becomes that command, as nsenter does. Mostly empty.
+    pub enter: Vec<String>,
 }
 
 /// A microVM's identity: 1 to 64 ASCII letters, digits and hyphens, not beginning with a hyphen (what every VMM and file name takes).

@@ -85,7 +85,7 @@ async fn run(driver: &dyn Driver, deadline: Duration) -> Result<Duration, ProbeE
         Some(path) => std::fs::File::create(path)?,
         None => err.try_clone()?,
     };
-    let mut command = Command::from(spawn::command(&plan));
+    let mut command = Command::from(spawn::command(&plan, &[]));
     command.stdin(Stdio::null()).stdout(out).stderr(err).current_dir(dir).process_group(0).kill_on_drop(true);
     let start = Instant::now();
     let failed = |source| ProbeError::Start { program: plan.program.display().to_string(), source };

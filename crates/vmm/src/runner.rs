@@ -142,12 +142,12 @@ impl Runner {
             self.remember(&folder, &process);
             return Ok(Launched { process, adopted: true, unconfined: Vec::new() });
         }
-        self.start(&machine.uid, kind, plan, &folder, lock).await
+        self.start(machine, kind, plan, &folder, lock).await
     }
 
     async fn start(
         &self,
-        uid: &Uid,
+        machine: &Machine,
         kind: DriverKind,
         plan: LaunchPlan,
         folder: &RunFolder,
@@ -162,10 +162,10 @@ impl Runner {
         }
         let mut record = Record { version: Record::VERSION, driver: kind, boot: process::boot_id(), pid: None, start: None, exit: None };
         record.write(&folder.record()).map_err(files_error(&folder.record()))?;
-        let mark = Mark { root: self.name.clone(), uid: uid.clone(), driver: kind };
-        let (program, at, confinement) = (plan.program.clone(), folder.clone(), self.confinement.clone());
+        let mark = Mark { root: self.name.clone(), uid: machine.uid.clone(), driver: kind };
+        let (program, at, confinement, enter) = (plan.program.clone(), folder.clone(), self.confinement.clone(), machine.enter.clone());
         let own = mark.clone();
-        let spawned = tokio::task::spawn_blocking(move || spawn::spawn(&plan, &at, &own, lock, &confinement)).await;
+        let spawned = tokio::task::spawn_blocking(move || spawn::spawn(&plan, &enter, &at, &own, lock, &confinement)).await;
         let start_error = |source| LaunchError::Start { program, source };
         let spawned = match spawned {
             Ok(spawned) => spawned.and_then(|spawned| Ok((Process::child(spawned.pid, mark)?, spawned.unconfined))),

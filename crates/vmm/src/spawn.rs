@@ -1,5 +1,6 @@
 //! Starting a VMM so that it outlives the daemon: one job, done on a thread that is confined and then ends.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,16 +18,14 @@ fn shell(devices: &[PathBuf]) -> String {
     format!("exec \"$0\" \"$@\"{}", opened.collect::<String>())
 }
 
-/// The command of a plan, without its descriptors.
-pub(crate) fn command(plan: &LaunchPlan) -> Command {
-    let mut command = if plan.devices.is_empty() {
-        Command::new(&plan.program)
-    } else {
-        let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(shell(&plan.devices)).arg(&plan.program);
-        command
-    };
-    command.args(&plan.args).env_clear();
+/// The command of a plan, after the words that `enter` other namespaces.
+pub(crate) fn command(plan: &LaunchPlan, enter: &[String]) -> Command {
+    let shell = (!plan.devices.is_empty()).then(|| ["/bin/sh".into(), "-c".into(), shell(&plan.devices)]);
+    let words = enter.iter().cloned().chain(shell.into_iter().flatten()).map(OsString::from);
+    let mut words = words.chain([plan.program.clone().into_os_string()]);
+    // There is always a program.
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).args(&plan.args).env_clear();
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
@@ -57,6 +56,7 @@ pub(crate) struct Spawned {
 /// the lock for as long as the process lives, whatever becomes of us, even between fork and exec.
 pub(crate) fn spawn(
     plan: &LaunchPlan,
+    enter: &[String],
     folder: &RunFolder,
     mark: &Mark,
     lock: std::fs::File,
@@ -64,7 +64,7 @@ pub(crate) fn spawn(
 ) -> io::Result<Spawned> {
     let log = files::append(&folder.vmm_log())?;
     let stdout = plan.stdout.as_deref().map_or_else(|| log.try_clone(), files::append)?;
-    let mut command = command(plan);
+    let mut command = command(plan, enter);
     command.stdin(Stdio::from(lock)).stdout(stdout).stderr(log).current_dir(folder.dir()).envs(mark.variables()).process_group(0);
     let mut unconfined = Vec::new();
     if let Some((user, group)) = confinement.user {
@@ -78,7 +78,10 @@ pub(crate) fn spawn(
     reads.push(resolve(&plan.program));
     let mut writes: Vec<PathBuf> = plan.writes.iter().chain(&plan.devices).cloned().collect();
     writes.push(folder.dir().to_owned());
-    let landlock = confinement.landlock;
+    let landlock = confinement.landlock && enter.is_empty();
+    if confinement.landlock && !landlock {
+        unconfined.push("it is not restricted to its own files: landlock keeps a process out of another's namespaces".to_owned());
+    }
     // Landlock restricts a thread and its children, so a thread of its own leaves the daemon as it was.
     let started = std::thread::Builder::new().name("vmm-start".to_owned()).spawn(move || {
         let skipped = if landlock { confine::restrict_thread(&reads, &writes).err() } else { None };

@@ -15,6 +15,7 @@ pub(crate) fn machine(uid: &str) -> Machine {
         vsock: false,
         shares: Vec::new(),
         metadata: Default::default(),
+        enter: Vec::new(),
     }
 }
 

@@ -62,6 +62,7 @@ impl Host {
             vsock: false,
             shares: Vec::new(),
             metadata: Default::default(),
+            enter: Vec::new(),
         }
     }
 

@@ -28,6 +28,9 @@ pub enum Host {
     /// Serve the flintlock protocol, and run microVMs
     #[command(after_help = RUN)]
     Run(Box<HostRun>),
+    /// Carry out a request within the namespaces of a LAN; for the daemon itself
+    #[command(hide = true)]
+    LanAgent,
     /// Print the version
     #[command(hide = true)]
     Version {
@@ -52,6 +55,9 @@ pub struct HostRun {
     /// Where the HTTP gateway listens
     #[arg(long, default_value = "localhost:8090", value_name = "HOST:PORT")]
     pub http_endpoint: String,
+    /// Where /metrics and /healthz are served; empty for nowhere
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "HOST:PORT")]
+    pub debug_endpoint: String,
     /// Where records, disks and images are kept
     #[arg(long, default_value = "/var/lib/flintlock", value_name = "DIR")]
     pub state_dir: PathBuf,
@@ -88,7 +94,7 @@ pub struct HostRun {
     /// Cloud Hypervisor; empty for none
     #[arg(long, default_value = "cloud-hypervisor-static", value_name = "PROGRAM")]
     pub cloudhypervisor_bin: String,
-    /// The bridge that taps join, unless an interface names another; without one, and where `user` is named, the VMM's own NAT; `passt` for passt
+    /// The bridge that taps join, unless an interface names another; without one, and where `user` is named, the VMM's own NAT; `passt` for passt; `user-lan` for a LAN of microVMs without root, `user-lan:NAME` for another
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     pub bridge_name: String,
     /// The interface that macvtaps are made on
@@ -145,9 +151,6 @@ pub struct Meaningless {
     /// virtiofs is not there yet
     #[arg(long, value_name = "PATH")]
     pub virtiofs_bin: Option<String>,
-    /// Metrics are not there yet
-    #[arg(long, value_name = "HOST:PORT")]
-    pub debug_endpoint: Option<String>,
     /// Never disabled
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true, value_name = "BOOL", hide = true)]
     pub disable_reconcile: bool,
@@ -166,7 +169,6 @@ impl Meaningless {
             ("--containerd-ns", self.containerd_ns.is_some()),
             ("--resync-period", self.resync_period.is_some()),
             ("--virtiofs-bin", self.virtiofs_bin.is_some()),
-            ("--debug-endpoint", self.debug_endpoint.is_some()),
             ("--firecracker-detach", self.firecracker_detach.is_some()),
             ("--cloudhypervisor-detach", self.cloudhypervisor_detach.is_some()),
             ("--disable-reconcile", self.disable_reconcile),

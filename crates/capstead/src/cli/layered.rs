@@ -77,7 +77,7 @@ mod tests {
         let matches = command.try_get_matches_from(["host", "run"].iter().chain(args)).expect("parsed");
         match Host::from_arg_matches(&matches).expect("a command") {
             Host::Run(run) => (*run, unknown),
-            Host::Version { .. } => panic!("not the version"),
+            _ => panic!("another command"),
         }
     }
 

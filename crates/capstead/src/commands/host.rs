@@ -1,5 +1,6 @@
 //! `capstead host`: a daemon that runs microVMs.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use capstead_hostd::HostOptions;
 use capstead_hostd::Settings;
 use capstead_hostd::World;
 use capstead_hostd::auth::Token;
+use capstead_hostd::metrics::Metrics;
 use capstead_hostd::records::Records;
 use capstead_hostd::serve::Listen;
 use capstead_hostd::tls::TlsFiles;
@@ -42,6 +44,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::cli::host::FLINTLOCKD;
 use crate::cli::host::Host as Command;
 use crate::cli::host::HostRun;
 use crate::cli::manager::LogFormat;
@@ -57,12 +60,22 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Version { short: true, .. } => println!("{}", env!("CARGO_PKG_VERSION")),
         Command::Version { .. } => println!("capstead {} (flintlock v0.11.0's protocol)", env!("CARGO_PKG_VERSION")),
-        Command::Run(args) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-            runtime.block_on(serve(*args))?;
-        }
+        Command::LanAgent => runtime()?.block_on(capstead_hostnet::agent::run()).context("cannot read the request or write the reply")?,
+        Command::Run(args) => runtime()?.block_on(serve(*args))?,
     }
     Ok(())
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")
+}
+
+/// How this program carries out a request of its own within a LAN.
+fn agent() -> anyhow::Result<Vec<OsString>> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    // Called as flintlockd, it takes the words that come after `host`.
+    let host = (program.file_stem() != Some(FLINTLOCKD.as_ref())).then(|| "host".into());
+    Ok([program.into_os_string()].into_iter().chain(host).chain(["lan-agent".into()]).collect())
 }
 
 async fn serve(args: HostRun) -> anyhow::Result<()> {
@@ -87,7 +100,7 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
         instance: instance(&state)?,
         dir: state.join("net"),
         owner: None,
-        agent: Vec::new(),
+        agent: agent()?,
         lan_network: LAN.parse().context("the network of LANs")?,
     })?;
     let mirrors = args.registry_mirror.join(",").parse::<Mirrors>().context("--registry-mirror")?;
@@ -96,12 +109,13 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
     let options =
         HostOptions { bridge: some(&args.bridge_name), parent: some(&args.parent_iface), local_images: args.local_images.clone() };
     let world = World::new(state.join("vm"), runner, store, net, pull, options, default);
+    let metrics = Metrics::new(capstead_engine::metrics::process());
     let settings = Settings { most_failures: args.maximum_retry, grace: args.delete_timeout };
-    let host = Host::start(world, settings, Records::open(&state.join("records"))?)?;
+    let host = Host::start(world, settings, Records::open(&state.join("records"))?, metrics)?;
 
     let served = listen.serve_on(&host, sockets).await?;
     systemd.tell("READY=1");
-    tracing::info!(grpc = %served.grpc(), http = served.http().map(tracing::field::display), driver = %default, "serving; Ctrl-C ends it, and microVMs run on");
+    tracing::info!(grpc = %served.grpc(), http = served.http().map(tracing::field::display), debug = served.debug().map(tracing::field::display), driver = %default, "serving; Ctrl-C ends it, and microVMs run on");
     tokio::select! {
         _ = interrupt.recv() => (),
         _ = terminate.recv() => (),
@@ -153,6 +167,7 @@ fn listen(args: &HostRun) -> anyhow::Result<Listen> {
     Ok(Listen {
         grpc: address("--grpc-endpoint", &args.grpc_endpoint)?,
         http: args.enable_http.then(|| address("--http-endpoint", &args.http_endpoint)).transpose()?,
+        debug: Some(&args.debug_endpoint).filter(|text| !text.is_empty()).map(|text| address("--debug-endpoint", text)).transpose()?,
         tls,
         token: args.basic_auth_token.as_deref().filter(|token| !token.is_empty()).map(Token::new),
         insecure: args.insecure,

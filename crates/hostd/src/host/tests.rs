@@ -134,7 +134,7 @@ impl Effects for World {
 
 pub(crate) fn start(world: &World, dir: &Path) -> Arc<Host<World>> {
     let settings = Settings { grace: Duration::from_millis(200), ..Settings::default() };
-    Host::start(world.clone(), settings, Records::open(dir).unwrap()).unwrap()
+    Host::start(world.clone(), settings, Records::open(dir).unwrap(), Metrics::default()).unwrap()
 }
 
 fn create(host: &Arc<Host<World>>) -> String {

@@ -7,6 +7,7 @@ use capstead_flintlock::api::DeleteMicroVmRequest;
 use capstead_flintlock::api::GetMicroVmRequest;
 use capstead_flintlock::api::ListMicroVMsRequest;
 use capstead_flintlock::api::micro_vm_client::MicroVmClient;
+use capstead_flintlock::types::micro_vm_status::MicroVmState;
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
 use rcgen::ExtendedKeyUsagePurpose;
@@ -41,7 +42,7 @@ use crate::host::tests::until;
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 fn local() -> Listen {
-    Listen { grpc: LOCAL, http: Some(LOCAL), tls: None, token: None, insecure: false }
+    Listen { grpc: LOCAL, http: Some(LOCAL), debug: Some(LOCAL), tls: None, token: None, insecure: false }
 }
 
 async fn client(served: &Served) -> MicroVmClient<Channel> {
@@ -142,6 +143,31 @@ async fn the_gateway_speaks_json_both_ways() {
         assert!(told == status && answer["message"].as_str().unwrap().contains(says), "{method} {path}: {told} {answer}");
     }
     assert_eq!(ask(&served, "DELETE", &format!("/v1alpha1/microvm/{uid}"), &Value::Null).await, (200, json!({})));
+}
+
+#[tokio::test]
+async fn metrics_count_calls_steps_and_microvms() {
+    let (world, dir) = (World::default(), tempfile::tempdir().unwrap());
+    let host = start(&world, dir.path());
+    let served = Listen { token: Some(Token::new("secret")), ..local() }.serve(&host).await.unwrap();
+    let uid = host.create(Some(spec(&[]))).unwrap().spec.unwrap().uid.unwrap();
+    until("it runs", || host.get(&uid).is_ok_and(|microvm| microvm.status.unwrap().state() == MicroVmState::Created)).await;
+    let mut client = client(&served).await;
+    let mut request = Request::new(GetMicroVmRequest { uid: "x".into() });
+    request.metadata_mut().insert("authorization", "Basic c2VjcmV0".parse().unwrap());
+    client.get_micro_vm(request).await.unwrap_err();
+
+    let stream = || TcpStream::connect(served.debug().unwrap());
+    assert_eq!(http(stream().await.unwrap(), "GET", "/healthz", "", "").await, (200, "ok".to_owned()));
+    assert_eq!(http(stream().await.unwrap(), "GET", "/metrics", "", "").await.0, 401);
+    let (status, text) = http(stream().await.unwrap(), "GET", "/metrics", "authorization: Basic c2VjcmV0\r\n", "").await;
+    for line in [
+        r#"capstead_host_microvms{state="created",driver="qemu"} 1"#,
+        r#"capstead_host_step_seconds_count{step="launch"} 1"#,
+        r#"grpc_method="GetMicroVM",grpc_code="NotFound"} 1"#,
+    ] {
+        assert!(status == 200 && text.contains(line), "{line}: {status} {text}");
+    }
 }
 
 #[tokio::test]

@@ -1,14 +1,19 @@
 //! From a spec to what images, options and drivers are asked for. Pure.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::net::SocketAddrV4;
 use std::path::Path;
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use capstead_flintlock::rules::is_virtiofs;
 use capstead_flintlock::types::MicroVmSpec;
 use capstead_flintlock::types::NetworkInterface;
+use capstead_flintlock::types::NetworkOverrides;
 use capstead_flintlock::types::Volume;
 use capstead_flintlock::types::network_interface::IfaceType;
 use capstead_hostnet::Attach;
@@ -19,11 +24,14 @@ use capstead_hostnet::port;
 use capstead_hostnet::port::WantedForward;
 use capstead_image::Reference;
 use capstead_image::guest_data;
+use capstead_image::guest_data::Documents;
+use capstead_image::guest_data::StaticAddress;
 use capstead_image::reference::ParseReferenceError;
 use capstead_vmm::CommandLine;
 use capstead_vmm::Disk;
 use capstead_vmm::DiskFormat;
 use capstead_vmm::DiskRole;
+use capstead_vmm::DriverKind;
 use capstead_vmm::Forward;
 use capstead_vmm::HostNic;
 use capstead_vmm::Machine;
@@ -32,6 +40,7 @@ use capstead_vmm::Protocol;
 use capstead_vmm::Share;
 
 use crate::life::Part;
+use crate::record::Record;
 
 #[cfg(test)]
 mod tests;
@@ -40,8 +49,17 @@ mod tests;
 const USER: &str = "user";
 /// In a bridge's place: passt.
 const PASST: &str = "passt";
+/// In a bridge's place: a LAN without privileges, by itself the one called [`LAN`], with `:NAME` another.
+const USER_LAN: &str = "user-lan";
+/// The LAN that has no name.
+const LAN: &str = "default";
 /// The guest's port that leads in where there is no bridge.
 const SSH: u16 = 22;
+
+/// The interface by which a guest reaches the metadata service of its VMM, as flintlock has it.
+const METADATA: &str = "eth0";
+const METADATA_MAC: &str = "AA:FF:00:00:00:01";
+const METADATA_ADDRESS: &str = "169.254.0.1/16";
 
 /// What whoever runs the host has decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +70,32 @@ pub struct HostOptions {
     pub parent: Option<String>,
     /// The folder below which images may be files of the host: who may create microVMs may read all that is in it. Without one, none may.
     pub local_images: Option<PathBuf>,
+}
+
+/// The spec with what its driver adds: where the VMM serves metadata, an interface for it comes first, unless the spec has one of that name.
+pub(crate) fn expanded(record: &Record) -> Cow<'_, MicroVmSpec> {
+    let spec = &record.spec;
+    let serves = record.driver == DriverKind::Firecracker.name();
+    if !serves || spec.interfaces.iter().any(|interface| interface.device_id == METADATA) {
+        return Cow::Borrowed(spec);
+    }
+    let mut spec = spec.clone();
+    let address = capstead_flintlock::types::StaticAddress { address: METADATA_ADDRESS.into(), ..Default::default() };
+    let interface = NetworkInterface {
+        device_id: METADATA.into(),
+        r#type: IfaceType::Tap as i32,
+        guest_mac: Some(METADATA_MAC.into()),
+        address: Some(address),
+        // On no bridge. Nobody can ask for that: a name is required.
+        overrides: Some(NetworkOverrides { bridge_name: Some(String::new()) }),
+    };
+    spec.interfaces.insert(0, interface);
+    Cow::Owned(spec)
+}
+
+/// Whether it is the interface that [`expanded`] adds.
+fn is_metadata(interface: &NetworkInterface) -> bool {
+    interface.overrides.as_ref().is_some_and(|overrides| overrides.bridge_name.as_deref() == Some(""))
 }
 
 /// Reads a reference to an image.
@@ -123,23 +167,52 @@ pub(super) fn traces(path: &Path) -> [PathBuf; 2] {
     [part.into(), base(path)]
 }
 
-/// What the guest is told besides its documents. Disks are in the order root, additional volumes, seed.
-pub(super) fn guest_facts(spec: &MicroVmSpec, uid: &str) -> guest_data::Facts {
+/// What the guest is told besides its documents. Disks are in the order root, additional volumes, seed. `chosen` are the addresses that the host gave, by
+/// the interface's place.
+pub(super) fn guest_facts(spec: &MicroVmSpec, uid: &str, chosen: &BTreeMap<usize, StaticAddress>) -> guest_data::Facts {
     let devices = ('a'..='z').map(|letter| format!("vd{letter}"));
     let mounts = devices.zip(volumes(spec)).filter(|(_, (_, volume))| !volume.mount_point().is_empty());
     let mounts = mounts.map(|(device, (_, volume))| guest_data::Mount { device, point: volume.mount_point().to_owned() });
     let interface = |(n, interface): (usize, &NetworkInterface)| guest_data::Interface {
         name: interface.device_id.clone(),
         mac: Some(mac(spec, uid, n).to_string()),
-        address: interface.address.as_ref().map(|address| guest_data::StaticAddress {
-            address: address.address.clone(),
-            gateway: address.gateway.clone(),
-            nameservers: address.nameservers.clone(),
-        }),
+        address: interface.address.as_ref().map(fixed).or_else(|| chosen.get(&n).cloned()),
     };
-    let configures = spec.kernel.as_ref().is_some_and(|kernel| kernel.add_network_config);
+    // Ports of the host lead to the address that was chosen, so the guest must have it.
+    let configures = !chosen.is_empty() || spec.kernel.as_ref().is_some_and(|kernel| kernel.add_network_config);
     let interfaces = configures.then(|| spec.interfaces.iter().enumerate().map(interface).collect());
     guest_data::Facts { uid: uid.to_owned(), mounts: mounts.collect(), interfaces }
+}
+
+fn fixed(address: &capstead_flintlock::types::StaticAddress) -> StaticAddress {
+    StaticAddress { address: address.address.clone(), gateway: address.gateway.clone(), nameservers: address.nameservers.clone() }
+}
+
+/// The address that the host chose for a guest, if it did.
+pub(super) fn chosen(attached: &Attached) -> Option<StaticAddress> {
+    let Attached::UserLan { address, gateway, nameserver, .. } = attached else { return None };
+    Some(StaticAddress { address: address.to_string(), gateway: Some(gateway.to_string()), nameservers: vec![nameserver.to_string()] })
+}
+
+/// The name of the LAN that an interface is in, where a bridge's name says so.
+fn lan(bridge: &str) -> Option<&str> {
+    match bridge.strip_prefix(USER_LAN)? {
+        "" => Some(LAN),
+        name => name.strip_prefix(':'),
+    }
+}
+
+/// The places of interfaces in a LAN. A VMM lives in one network, so one in a LAN has no interface elsewhere.
+pub(super) fn in_lan(spec: &MicroVmSpec, options: &HostOptions) -> Result<Vec<usize>, String> {
+    let lans = spec.interfaces.iter().map(|interface| match attach(interface, options) {
+        Ok(Attach::UserLan { lan, .. }) => Some(lan),
+        _ => None,
+    });
+    let lans: Vec<Option<String>> = lans.collect();
+    if lans.iter().any(|lan| *lan != lans[0]) {
+        return Err(format!("interfaces: one in a LAN of microVMs ({USER_LAN}) goes with others of the same LAN only"));
+    }
+    Ok(lans.iter().enumerate().filter_map(|(n, lan)| lan.as_ref().map(|_| n)).collect())
 }
 
 /// The guest's address of this interface: as asked for, else one that follows from the uid.
@@ -163,17 +236,35 @@ fn attach(interface: &NetworkInterface, options: &HostOptions) -> Result<Attach,
             parent.ok_or("a parent network device name is required for attaching a macvtap interface: give the host --parent-iface")?;
         return Ok(Attach::Macvtap { parent });
     }
+    if is_metadata(interface) {
+        return Ok(Attach::Tap { bridge: None });
+    }
     let own = interface.overrides.as_ref().map(|overrides| overrides.bridge_name()).filter(|name| !name.is_empty());
     let forwards = vec![WantedForward { protocol: port::Protocol::Tcp, guest_port: SSH, host_port: None }];
     Ok(match own.or(options.bridge.as_deref()) {
         None | Some(USER) => Attach::User { forwards },
         Some(PASST) => Attach::Passt { forwards },
+        Some(bridge) if let Some(name) = lan(bridge) => {
+            let address = interface.address.as_ref().map(|address| {
+                let bare = address.address.split('/').next().unwrap_or_default();
+                bare.parse().map_err(|_| format!("address: {:?}: an IPv4 address is expected in a LAN of microVMs", address.address))
+            });
+            Attach::UserLan { lan: name.to_owned(), address: address.transpose()?, forwards }
+        }
         Some(bridge) => Attach::Tap { bridge: Some(bridge.to_owned()) },
     })
 }
 
 /// What a driver is asked for, once all parts are there.
-pub(super) fn machine(spec: &MicroVmSpec, uid: &str, folder: &Path, attached: &[Attached]) -> Result<Machine, String> {
+///
+/// `documents` are for the VMM's metadata service, if it has one.
+pub(super) fn machine(
+    spec: &MicroVmSpec,
+    uid: &str,
+    folder: &Path,
+    attached: &[Attached],
+    documents: &Documents,
+) -> Result<Machine, String> {
     let path = |part| file(part).map(|name| folder.join(name)).unwrap_or_default();
     let disk = |(part, volume): (Part, &Volume)| {
         let path = path(part);
@@ -201,9 +292,13 @@ pub(super) fn machine(spec: &MicroVmSpec, uid: &str, folder: &Path, attached: &[
         mac: capstead_vmm::Mac(mac(spec, uid, n).0),
         mtu: mtu(attached),
         host: host_nic(attached),
-        metadata: false,
+        metadata: is_metadata(interface),
     });
     let shared = spec.additional_volumes.iter().filter(|volume| is_virtiofs(volume));
+    let enter = attached.iter().find_map(|attached| match attached {
+        Attached::UserLan { enter, .. } => Some(enter.clone()),
+        _ => None,
+    });
     Ok(Machine {
         uid: uid.parse().map_err(|error: capstead_vmm::UidError| error.to_string())?,
         vcpus: u32::try_from(spec.vcpu).map_err(|_| "vcpu: must not be negative".to_owned())?,
@@ -215,15 +310,35 @@ pub(super) fn machine(spec: &MicroVmSpec, uid: &str, folder: &Path, attached: &[
         nics: nics.collect(),
         vsock: spec.allow_guest_agent,
         shares: shared.map(|volume| Share { tag: "user".to_owned(), socket: folder.join(format!("{}.sock", volume.id)) }).collect(),
-        metadata: std::collections::BTreeMap::new(),
+        metadata: if spec.interfaces.iter().any(is_metadata) { served(spec, documents) } else { BTreeMap::new() },
+        enter: enter.unwrap_or_default(),
     })
+}
+
+/// What a metadata service gives: all that was given, and the documents as cloud-init gets them from a disk.
+fn served(spec: &MicroVmSpec, documents: &Documents) -> BTreeMap<String, String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut all: BTreeMap<String, String> = given(spec).iter().map(|(key, value)| (key.clone(), text(value))).collect();
+    all.extend(documents.files().into_iter().map(|(key, value)| (key.to_owned(), text(value))));
+    all
+}
+
+/// What its owner gave, decoded.
+pub(super) fn given(spec: &MicroVmSpec) -> BTreeMap<String, Vec<u8>> {
+    let lines = |value: &String| value.chars().filter(|c| !matches!(c, '\r' | '\n')).collect::<String>();
+    let decode = |(key, value): (&String, &String)| {
+        // As flintlock: what does not decode is taken as it is.
+        (key.clone(), STANDARD.decode(lines(value)).unwrap_or_else(|_| value.clone().into_bytes()))
+    };
+    spec.metadata.iter().map(decode).collect()
 }
 
 /// A machine with all that the spec asks of a driver, before anything is made: to find out whether the driver can run it.
 pub(super) fn sketch(spec: &MicroVmSpec, options: &HostOptions) -> Result<Machine, String> {
     const NOBODY: &str = "sketch";
-    let mut machine = machine(spec, NOBODY, Path::new("/"), &[])?;
+    let mut machine = machine(spec, NOBODY, Path::new("/"), &[], &Documents::default())?;
     images(spec).try_for_each(|image| reference(image, options).map(drop))?;
+    in_lan(spec, options)?;
     for (n, wanted) in spec.interfaces.iter().enumerate() {
         let host = match interface(spec, NOBODY, n, options)?.attach {
             Attach::Tap { .. } | Attach::UserLan { .. } => HostNic::Tap(NOBODY.to_owned()),

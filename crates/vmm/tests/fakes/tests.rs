@@ -73,6 +73,7 @@ impl Stage {
             vsock: true,
             shares: Vec::new(),
             metadata: Default::default(),
+            enter: Vec::new(),
         }
     }
 }
