@@ -204,11 +204,27 @@ async fn manifests_that_make_no_sense_are_refused_and_leave_nothing() {
     let cases = [
         ("a size past 64 bits", changed("/layers/0/size", json!(1.9e19))),
         ("the largest size of 64 bits", changed("/layers/0/size", json!(u64::MAX))),
-        ("sizes that are past 64 bits together", changed("/layers", json!(vec![{ let mut layer = layer.clone(); layer["size"] = json!(i64::MAX); layer }; 4]))),
+        (
+            "sizes that are past 64 bits together",
+            changed(
+                "/layers",
+                json!(vec![
+                    {
+                        let mut layer = layer.clone();
+                        layer["size"] = json!(i64::MAX);
+                        layer
+                    };
+                    4
+                ]),
+            ),
+        ),
         ("a negative size", changed("/layers/0/size", json!(-1))),
         ("a size in words", changed("/config/size", json!("2"))),
         ("a digest that climbs", changed("/layers/0/digest", json!("sha256:../../../../../../etc/passwd"))),
-        ("a digest that climbs, of the right length", changed("/layers/0/digest", json!(format!("sha256:{}", "../".repeat(22).split_at(64).0)))),
+        (
+            "a digest that climbs, of the right length",
+            changed("/layers/0/digest", json!(format!("sha256:{}", "../".repeat(22).split_at(64).0))),
+        ),
         ("a digest in capitals", changed("/layers/0/digest", json!(layer["digest"].as_str().unwrap().to_uppercase()))),
         ("a digest of another kind", changed("/config/digest", json!(format!("sha512:{}", "0".repeat(128))))),
         ("no digest", changed("/config/digest", json!(""))),
@@ -254,7 +270,10 @@ async fn a_registry_that_lies_about_what_was_asked_for_is_refused() {
 }
 
 fn told(error: &PullError) -> String {
-    std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 #[tokio::test]
@@ -326,7 +345,6 @@ async fn what_docker_saves_is_read() {
     let image = get(&store, &format!("docker-archive:{}:v1", file.display()).parse().unwrap()).await.unwrap();
     check_disk(&store, &image);
     assert!(get(&store, &format!("docker-archive:{}:v2", file.display()).parse().unwrap()).await.is_err());
-
 }
 
 #[tokio::test]
@@ -343,14 +361,34 @@ async fn archives_made_to_harm_are_refused_and_leave_nothing() {
     let config = || Layer::default().file("config.json", b"{}");
     let cases = [
         ("docker-archive", "a name that climbs", archive(climbing, Layer::default()), "it has no file /etc/hostname"),
-        ("docker-archive", "a link to the host", archive(linked.clone(), config().link("layer.tar", "/etc/hostname")), "it has no file layer.tar"),
-        ("docker-archive", "a link that climbs", archive(linked.clone(), config().link("layer.tar", "../../../etc/hostname")), "it has no file layer.tar"),
+        (
+            "docker-archive",
+            "a link to the host",
+            archive(linked.clone(), config().link("layer.tar", "/etc/hostname")),
+            "it has no file layer.tar",
+        ),
+        (
+            "docker-archive",
+            "a link that climbs",
+            archive(linked.clone(), config().link("layer.tar", "../../../etc/hostname")),
+            "it has no file layer.tar",
+        ),
         ("docker-archive", "a link to itself", archive(linked, config().link("layer.tar", "layer.tar")), "it has no file layer.tar"),
         ("docker-archive", "no manifest", Layer::default().tar(), "it has no file manifest.json"),
         ("docker-archive", "a bomb", crate::testing::bomb(), "it unpacks to more than is allowed"),
         ("oci-archive", "a digest that climbs", index(json!({ "digest": "sha256:../../../etc/passwd", "size": 1 })), "is not a digest"),
-        ("oci-archive", "a size past 64 bits", index(json!({ "digest": Digest::of(b"").to_string(), "size": 1.9e19 })), "index.json cannot be read"),
-        ("oci-archive", "a part that is not there", index(json!({ "digest": Digest::of(b"").to_string(), "size": 0 })), "it has no file blobs/sha256/"),
+        (
+            "oci-archive",
+            "a size past 64 bits",
+            index(json!({ "digest": Digest::of(b"").to_string(), "size": 1.9e19 })),
+            "index.json cannot be read",
+        ),
+        (
+            "oci-archive",
+            "a part that is not there",
+            index(json!({ "digest": Digest::of(b"").to_string(), "size": 0 })),
+            "it has no file blobs/sha256/",
+        ),
         ("oci-archive", "no images", Layer::default().file("index.json", b"{\"manifests\": []}").tar(), "it has no image for"),
     ];
     for (form, name, bytes, says) in cases {
