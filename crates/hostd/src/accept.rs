@@ -10,7 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use capstead_flintlock::rules;
 use capstead_flintlock::rules::cleaned;
 use capstead_flintlock::types::MicroVmSpec;
+use capstead_flintlock::types::StaticAddress;
 use capstead_flintlock::types::Volume;
+use capstead_hostnet::check;
+use capstead_hostnet::check::Invalid;
 
 use crate::refusal::Refusal;
 
@@ -58,6 +61,10 @@ pub fn accept(sent: MicroVmSpec, drivers: &impl Drivers) -> Result<Accepted, Ref
     let spec = filled(sent);
 
     let mut failures: Vec<String> = rules::failures(&spec).lines().map(str::to_owned).collect();
+    // What flintlock's rules refuse already is told once.
+    if !failures.iter().any(|failure| failure.contains("NetworkInterfaces")) {
+        failures.extend(network_failures(&spec).iter().map(ToString::to_string));
+    }
     failures.extend(own_failures(&spec));
     if !failures.is_empty() {
         let failures = failures.join("\n");
@@ -111,9 +118,7 @@ fn own_failures(spec: &MicroVmSpec) -> Vec<String> {
         "initrd.filename: is required, as there is no default for it".to_owned(),
     );
 
-    let mut devices = BTreeSet::new();
     for (n, interface) in spec.interfaces.iter().enumerate() {
-        check(!devices.insert(&interface.device_id), format!("interfaces[{n}].device_id: {} is there twice", interface.device_id));
         let nameless = interface.overrides.as_ref().is_some_and(|overrides| overrides.bridge_name().is_empty());
         check(nameless, format!("interfaces[{n}].overrides.bridge_name: is required where overrides are given"));
     }
@@ -135,6 +140,23 @@ fn own_failures(spec: &MicroVmSpec) -> Vec<String> {
     }
     let bytes: usize = spec.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
     check(bytes > MOST_METADATA, format!("metadata: {bytes} bytes are more than {MOST_METADATA}"));
+    failures
+}
+
+/// What is wrong with interfaces by the rules of the host's network, which would fail later of what flintlock lets pass.
+fn network_failures(spec: &MicroVmSpec) -> Vec<Invalid> {
+    let (mut failures, mut known) = (Vec::new(), Vec::new());
+    for (n, interface) in spec.interfaces.iter().enumerate() {
+        let asked = Some(interface.guest_mac()).filter(|mac| !mac.is_empty());
+        let mac = asked.map(|mac| check::mac(&format!("interfaces[{n}].guest_mac"), mac)).transpose();
+        known.push((interface.device_id.as_str(), mac.as_ref().ok().copied().flatten()));
+        failures.extend(mac.err());
+        if let Some(StaticAddress { address, gateway, nameservers }) = interface.address.clone() {
+            let address = check::StaticAddress { address, gateway, nameservers };
+            failures.extend(check::static_address(&format!("interfaces[{n}].address"), &address).err());
+        }
+    }
+    failures.extend(check::interfaces(known).err());
     failures
 }
 

@@ -116,28 +116,55 @@ impl Listen {
     ///
     /// It may not be served so, or cannot.
     pub async fn serve<E: Effects + Drivers>(&self, host: &Arc<Host<E>>) -> Result<Served, ServeError> {
+        self.serve_on(host, Vec::new()).await
+    }
+
+    /// As [`Listen::serve`], on those of these sockets that have its addresses: somebody else listened before us.
+    ///
+    /// # Errors
+    ///
+    /// It may not be served so, or cannot.
+    pub async fn serve_on<E: Effects + Drivers>(
+        &self,
+        host: &Arc<Host<E>>,
+        sockets: Vec<std::net::TcpListener>,
+    ) -> Result<Served, ServeError> {
         self.check()?;
+        let mut sockets = sockets;
+        let mut taken = |address| {
+            let at = sockets.iter().position(|socket| socket.local_addr().is_ok_and(|own| own == address));
+            at.map(|at| sockets.swap_remove(at))
+        };
         let (tls, follows) = self.tls.as_ref().map(TlsFiles::follow).transpose()?.unzip();
         let mut served = Served { grpc: self.grpc, http: None, debug: None, handles: Vec::new(), tasks: JoinSet::new(), follows };
         let gate = |refuse| middleware::from_fn_with_state(Gate { token: self.token.clone(), refuse }, guard);
         let grpc = routes(host)?.into_axum_router().layer(gate(unauthenticated_grpc));
-        served.grpc = served.listen(self.grpc, grpc, tls.clone()).await?;
+        served.grpc = served.listen(self.grpc, taken(self.grpc), grpc, tls.clone()).await?;
         if let Some(address) = self.http {
             let http = gateway::routes(Arc::clone(host)).layer(gate(unauthenticated_http));
-            served.http = Some(served.listen(address, http, tls.clone()).await?);
+            served.http = Some(served.listen(address, taken(address), http, tls.clone()).await?);
         }
         if let Some(address) = self.debug {
             let debug = diagnostics::routes(Arc::clone(host)).layer(gate(unauthenticated_http)).merge(diagnostics::health());
-            served.debug = Some(served.listen(address, debug, tls).await?);
+            served.debug = Some(served.listen(address, None, debug, tls).await?);
         }
         Ok(served)
     }
 }
 
 impl Served {
-    async fn listen(&mut self, address: SocketAddr, router: Router, tls: Option<RustlsConfig>) -> Result<SocketAddr, ServeError> {
+    async fn listen(
+        &mut self,
+        address: SocketAddr,
+        socket: Option<std::net::TcpListener>,
+        router: Router,
+        tls: Option<RustlsConfig>,
+    ) -> Result<SocketAddr, ServeError> {
         let listening = |source| ServeError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listening)?;
+        let listener = match socket {
+            Some(socket) => socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)).map_err(listening)?,
+            None => TcpListener::bind(address).await.map_err(listening)?,
+        };
         let bound = listener.local_addr().map_err(listening)?;
         let handle = Handle::new();
         let server = Server::from_listener(listener).handle(handle.clone());

@@ -74,6 +74,30 @@ impl Layer {
     }
 }
 
+/// A layer of 10 MB that holds one file of 10 GB of zeros.
+pub(crate) fn bomb() -> Vec<u8> {
+    const PART: usize = 100_000_000;
+    let pack = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let mut header = Header::new_gnu();
+    header.set_path("bomb").unwrap();
+    header.set_size(100 * PART as u64);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_cksum();
+    // What gzip packs one after another unpacks as one; 10 GB are a multiple of tar's blocks.
+    let zeros = pack(&vec![0; PART]);
+    let mut bomb = pack(header.as_bytes());
+    (0..100).for_each(|_| bomb.extend_from_slice(&zeros));
+    bomb.extend(pack(&[0; 1024]));
+    bomb
+}
+
 /// Puts an image of layers into a store, as if it had been pulled.
 pub(crate) fn image(store: &crate::store::Store, reference: &str, layers: &[Vec<u8>]) -> crate::store::Image {
     use crate::store::{Descriptor, Image, Manifest, Stored};

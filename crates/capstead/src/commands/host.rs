@@ -48,6 +48,9 @@ use crate::cli::host::FLINTLOCKD;
 use crate::cli::host::Host as Command;
 use crate::cli::host::HostRun;
 use crate::cli::manager::LogFormat;
+use systemd::Systemd;
+
+mod systemd;
 
 /// The network of LANs that microVMs share without privileges.
 const LAN: &str = "10.77.0.0/24";
@@ -82,7 +85,9 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
     for flag in args.meaningless.given() {
         tracing::warn!(flag, "means nothing here");
     }
-    let listen = listen(&args)?;
+    let mut listen = listen(&args)?;
+    let sockets = systemd::sockets(&mut listen)?;
+    let systemd = Systemd::from_env()?;
     listen.check()?;
 
     let state = std::path::absolute(&args.state_dir).context("--state-dir")?;
@@ -109,12 +114,16 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
     let settings = Settings { most_failures: args.maximum_retry, grace: args.delete_timeout };
     let host = Host::start(world, settings, Records::open(&state.join("records"))?, metrics)?;
 
-    let served = listen.serve(&host).await?;
+    let served = listen.serve_on(&host, sockets).await?;
+    systemd.tell("READY=1");
     tracing::info!(grpc = %served.grpc(), http = served.http().map(tracing::field::display), debug = served.debug().map(tracing::field::display), driver = %default, "serving; Ctrl-C ends it, and microVMs run on");
     tokio::select! {
         _ = interrupt.recv() => (),
         _ = terminate.recv() => (),
+        // Whatever holds the host's table for good is found out by this call.
+        () = systemd.watch(|| drop(host.get(""))) => (),
     }
+    systemd.tell("STOPPING=1");
     served.stop().await;
     host.stop();
     Ok(())

@@ -180,6 +180,34 @@ async fn a_microvm_comes_up_and_goes_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_refused_leaves_nothing() {
+    let (world, dir) = (World::default(), tempfile::tempdir().unwrap());
+    let host = start(&world, dir.path());
+    let changes = [
+        ("/id", json!("..")),
+        ("/id", json!("../../etc")),
+        ("/namespace", json!("a/b")),
+        ("/vcpu", json!(-1)),
+        ("/memory_in_mb", json!(i32::MAX)),
+        ("/kernel/filename", json!("../../etc/passwd")),
+        ("/interfaces", json!([])),
+        ("/root_volume/size_in_mb", json!(i32::MAX)),
+        ("/metadata", json!({"../user-data": "eA=="})),
+        ("/provider", json!("vmware")),
+    ];
+    for (at, value) in changes {
+        let refusal = host.create(Some(spec(&[(at, value.clone())]))).expect_err(at);
+        assert_eq!(refusal.code, Code::InvalidArgument, "{at} {value}: {refusal}");
+    }
+    assert!(host.create(None).is_err());
+    assert_eq!(host.list("", ""), []);
+    assert!(world.with(|outside| outside.parts.is_empty() && outside.launches == 0));
+    assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none());
+    // Nor is the name taken.
+    create(&host);
+}
+
+#[tokio::test]
 async fn a_vmm_that_dies_is_told_and_started_again() {
     let (world, dir) = (World::default(), tempfile::tempdir().unwrap());
     let host = start(&world, dir.path());

@@ -70,6 +70,21 @@ async fn ask(served: &Served, method: &str, path: &str, body: &Value) -> (u16, V
 }
 
 #[tokio::test]
+async fn sockets_that_listen_already_are_served() {
+    let (world, dir) = (World::default(), tempfile::tempdir().unwrap());
+    let host = start(&world, dir.path());
+    let sockets = [(); 2].map(|()| std::net::TcpListener::bind(LOCAL).unwrap());
+    let [grpc, http] = [0, 1].map(|n: usize| sockets[n].local_addr().unwrap());
+    // Somebody calls before anybody serves.
+    let early = TcpStream::connect(http).await.unwrap();
+    let served = Listen { grpc, http: Some(http), ..local() }.serve_on(&host, sockets.into()).await.unwrap();
+    assert_eq!((served.grpc(), served.http()), (grpc, Some(http)));
+    let listed = client(&served).await.list_micro_v_ms(ListMicroVMsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(listed.microvm.len(), 0);
+    assert_eq!(self::http(early, "GET", "/v1alpha1/microvm/none", "", "").await.0, 200);
+}
+
+#[tokio::test]
 async fn all_five_calls_work_over_grpc() {
     let (world, dir) = (World::default(), tempfile::tempdir().unwrap());
     let host = start(&world, dir.path());

@@ -127,3 +127,22 @@ fn what_is_no_mapping_is_refused() {
     let long = "a".repeat(LARGEST_READ + 1);
     assert!(matches!(compose(&given(&[("meta-data", &long)]), &facts()), Err(GuestDataError::TooLarge { .. })));
 }
+
+#[test]
+fn documents_made_to_harm_are_refused() {
+    // Nine times nine times … of a word, in a few lines.
+    let mut laughs = "a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n".to_owned();
+    for n in 1..12 {
+        let below = vec![format!("*a{}", n - 1); 9].join(", ");
+        laughs.push_str(&format!("a{n}: &a{n} [{below}]\n"));
+    }
+    let deep = format!("a: {}", "[".repeat(100_000));
+    let large = format!("a: {}", "x".repeat(LARGEST_READ));
+    for (name, text) in [("laughs", laughs.as_str()), ("deep", &deep), ("list", "[1]"), ("garbage", "a: b: c"), ("two", "a: 1\na: 2\n")] {
+        let refused = compose(&given(&[("meta-data", text)]), &facts()).expect_err(name);
+        assert!(matches!(refused, GuestDataError::NotAMapping { key: "meta-data", .. }), "{name}: {refused}");
+        assert!(refused.to_string().len() < 500, "{name}: {refused}");
+    }
+    let refused = compose(&given(&[("meta-data", &large)]), &facts()).unwrap_err();
+    assert_eq!(refused, GuestDataError::TooLarge { key: "meta-data", size: LARGEST_READ + 3 });
+}

@@ -193,6 +193,91 @@ async fn a_registry_that_lies_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn manifests_that_make_no_sense_are_refused_and_leave_nothing() {
+    let layers = layers();
+    let (_, manifest) = blobs(&layers);
+    let changed = |at: &str, value: Value| {
+        let mut changed: Value = serde_json::from_slice(&manifest).unwrap();
+        *changed.pointer_mut(at).unwrap() = value;
+        changed.to_string().into_bytes()
+    };
+    let layer = serde_json::from_slice::<Value>(&manifest).unwrap()["layers"][0].clone();
+    let cases = [
+        ("a size past 64 bits", changed("/layers/0/size", json!(1.9e19))),
+        ("the largest size of 64 bits", changed("/layers/0/size", json!(u64::MAX))),
+        (
+            "sizes that are past 64 bits together",
+            changed(
+                "/layers",
+                json!(vec![
+                    {
+                        let mut layer = layer.clone();
+                        layer["size"] = json!(i64::MAX);
+                        layer
+                    };
+                    4
+                ]),
+            ),
+        ),
+        ("a negative size", changed("/layers/0/size", json!(-1))),
+        ("a size in words", changed("/config/size", json!("2"))),
+        ("a digest that climbs", changed("/layers/0/digest", json!("sha256:../../../../../../etc/passwd"))),
+        (
+            "a digest that climbs, of the right length",
+            changed("/layers/0/digest", json!(format!("sha256:{}", "../".repeat(22).split_at(64).0))),
+        ),
+        ("a digest in capitals", changed("/layers/0/digest", json!(layer["digest"].as_str().unwrap().to_uppercase()))),
+        ("a digest of another kind", changed("/config/digest", json!(format!("sha512:{}", "0".repeat(128))))),
+        ("no digest", changed("/config/digest", json!(""))),
+        ("layers that are none", changed("/layers", json!({"0": layer}))),
+        ("too many layers", changed("/layers", json!(vec![layer; 1001]))),
+        ("no manifest", b"<html>Please log in</html>".to_vec()),
+        ("nothing", Vec::new()),
+        ("a manifest without end", vec![b' '; 5 << 20]),
+        ("a manifest without bottom", b"[".repeat(1 << 20)),
+    ];
+    for (name, bytes) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let (registry, store) = (Registry::start(&layers), store(&folder));
+        registry.answers.lock().unwrap().insert("/v2/os/manifests/v1".to_owned(), (OCI.to_owned(), bytes));
+        let error = get(&store, &registry.reference(":v1")).await.expect_err(name);
+        let told = told(&error);
+        assert!(told.contains(&registry.address) && told.len() < 1000, "{name}: {told}");
+        assert_eq!(registry.blobs_sent.load(Ordering::SeqCst), 0, "{name}: {told}");
+        assert_eq!((store.list().unwrap(), left(&store)), (Vec::new(), Vec::new()), "{name}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_lies_about_what_was_asked_for_is_refused() {
+    let layers = layers();
+    let (_, manifest) = blobs(&layers);
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, store) = (Registry::start(&layers), store(&folder));
+    // Another image under the digest that was asked for.
+    let wanted = Digest::of(b"another image");
+    registry.answers.lock().unwrap().insert(format!("/v2/os/manifests/{wanted}"), (OCI.to_owned(), manifest));
+    let error = get(&store, &registry.reference(&format!("@{wanted}"))).await.unwrap_err();
+    assert!(told(&error).contains(&wanted.to_string()), "{}", told(&error));
+    // Two lengths, of which one is wrong.
+    let layer = format!("/v2/os/blobs/{}", Digest::of(&layers[0]));
+    let two = ("application/octet-stream\r\ncontent-length: 5".to_owned(), layers[0].clone());
+    registry.answers.lock().unwrap().insert(layer, two);
+    let error = get(&store, &registry.reference(":v1")).await.unwrap_err();
+    assert!(matches!(error, PullError::Registry { .. }), "{}", told(&error));
+    assert_eq!(store.list().unwrap(), []);
+    store.prune(&crate::store::InUse::default(), false).unwrap();
+    assert_eq!(left(&store), Vec::<PathBuf>::new());
+}
+
+fn told(error: &PullError) -> String {
+    std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+#[tokio::test]
 async fn a_manifest_that_announces_too_much_is_refused_before_anything_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let (registry, store) = (Registry::start(&layers()), store(&folder));
@@ -261,11 +346,61 @@ async fn what_docker_saves_is_read() {
     let image = get(&store, &format!("docker-archive:{}:v1", file.display()).parse().unwrap()).await.unwrap();
     check_disk(&store, &image);
     assert!(get(&store, &format!("docker-archive:{}:v2", file.display()).parse().unwrap()).await.is_err());
+}
 
-    let evil = json!([{ "Config": "/etc/hostname", "Layers": ["../../../../etc/hostname"] }]);
-    fs::write(&file, Layer::default().file("manifest.json", evil.to_string().as_bytes()).tar()).unwrap();
-    let error = get(&store, &format!("docker-archive:{}", file.display()).parse().unwrap()).await.unwrap_err();
-    assert!(matches!(error, PullError::Layout { .. }), "{error}");
+#[tokio::test]
+async fn archives_made_to_harm_are_refused_and_leave_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, store) = (folder.path().join("evil.tar"), store(&folder));
+    let archive = |manifest: Value, with: Layer| with.file("manifest.json", manifest.to_string().as_bytes()).tar();
+    let index = |entry: Value| {
+        let index = json!({ "schemaVersion": 2, "manifests": [entry] });
+        Layer::default().file("index.json", index.to_string().as_bytes()).tar()
+    };
+    let climbing = json!([{ "Config": "/etc/hostname", "Layers": ["../../../../etc/hostname"] }]);
+    let linked = json!([{ "Config": "config.json", "Layers": ["layer.tar"] }]);
+    let config = || Layer::default().file("config.json", b"{}");
+    let cases = [
+        ("docker-archive", "a name that climbs", archive(climbing, Layer::default()), "it has no file /etc/hostname"),
+        (
+            "docker-archive",
+            "a link to the host",
+            archive(linked.clone(), config().link("layer.tar", "/etc/hostname")),
+            "it has no file layer.tar",
+        ),
+        (
+            "docker-archive",
+            "a link that climbs",
+            archive(linked.clone(), config().link("layer.tar", "../../../etc/hostname")),
+            "it has no file layer.tar",
+        ),
+        ("docker-archive", "a link to itself", archive(linked, config().link("layer.tar", "layer.tar")), "it has no file layer.tar"),
+        ("docker-archive", "no manifest", Layer::default().tar(), "it has no file manifest.json"),
+        ("docker-archive", "a bomb", crate::testing::bomb(), "it unpacks to more than is allowed"),
+        ("oci-archive", "a digest that climbs", index(json!({ "digest": "sha256:../../../etc/passwd", "size": 1 })), "is not a digest"),
+        (
+            "oci-archive",
+            "a size past 64 bits",
+            index(json!({ "digest": Digest::of(b"").to_string(), "size": 1.9e19 })),
+            "index.json cannot be read",
+        ),
+        (
+            "oci-archive",
+            "a part that is not there",
+            index(json!({ "digest": Digest::of(b"").to_string(), "size": 0 })),
+            "it has no file blobs/sha256/",
+        ),
+        ("oci-archive", "no images", Layer::default().file("index.json", b"{\"manifests\": []}").tar(), "it has no image for"),
+    ];
+    for (form, name, bytes, says) in cases {
+        fs::write(&file, bytes).unwrap();
+        let error = get(&store, &format!("{form}:{}", file.display()).parse().unwrap()).await.expect_err(name);
+        assert!(matches!(error, PullError::Layout { .. }) && told(&error).contains(says), "{name}: {}", told(&error));
+        assert_eq!(store.list().unwrap(), [], "{name}");
+        // Parts that were right may stay, and go with the next pruning.
+        store.prune(&crate::store::InUse::default(), false).unwrap();
+        assert_eq!(left(&store), Vec::<PathBuf>::new(), "{name}");
+    }
 }
 
 #[tokio::test]

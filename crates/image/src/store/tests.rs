@@ -4,6 +4,8 @@ use super::*;
 use crate::Limits;
 use crate::testing::{Layer, debugfs, fsck, image};
 
+mod hostile;
+
 fn layers() -> Vec<Vec<u8>> {
     vec![
         Layer::default().file("etc/hostname", b"old\n").file("boot/vmlinux-6", b"kernel").link("vmlinux", "boot/vmlinux-6").gzip(),
