@@ -37,8 +37,8 @@ pub struct Fleet {
     /// How many simulated hosts
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub hosts: u16,
-    /// How many clusters are applied at once
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    /// How many clusters come up at once: the next is applied when one of them has become available
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
     /// From a microVM's creation until it runs, as 300ms, 3s or 1m
     #[arg(long, value_name = "D", default_value = "2s", value_parser = duration)]

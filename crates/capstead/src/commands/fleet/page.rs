@@ -18,7 +18,7 @@ pub fn html(report: &Report) -> String {
     let asked = &report.asked;
     let mut body = format!("<h1>{}</h1>\n", escape(&report.headline()));
     body += &format!(
-        "<p class=\"dim\">Capstead {}, {}; {} simulated hosts, microVMs boot in {} s, kubeadm comes {} s later, {} clusters applied at once. \
+        "<p class=\"dim\">Capstead {}, {}; {} simulated hosts, microVMs boot in {} s, kubeadm comes {} s later, {} clusters come up at once. \
          Cluster API, its controllers and the API server are real; machines are simulated.</p>\n",
         report.version,
         escape(&report.began),

@@ -59,7 +59,7 @@ pub struct Asked {
     pub workers: u32,
     /// Simulated hosts.
     pub hosts: u16,
-    /// Clusters applied at once.
+    /// Clusters that come up at once.
     pub concurrency: u16,
     /// From a microVM's creation until it runs, in seconds.
     pub boot_seconds: f64,

@@ -1,5 +1,6 @@
 //! A fleet's run: applied, watched until it is available, then churned or left alone as asked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,6 +9,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use kube::Client;
 use kube::runtime::watcher::Event;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -58,6 +60,10 @@ struct Run<'a> {
     timeout: Duration,
     events: BoxStream<'static, Seen>,
     applying: JoinSet<anyhow::Result<()>>,
+    /// One for each cluster more that may come up now.
+    turns: Arc<Semaphore>,
+    /// How many were given back.
+    returned: usize,
     record: Record,
     samples: Vec<Sample>,
     /// Between samples, in seconds.
@@ -93,13 +99,15 @@ pub async fn run(args: &Fleet, simulated: &Simulated, live: &mut Live) -> anyhow
         timeout: args.timeout,
         events,
         applying: JoinSet::new(),
+        turns: Arc::new(Semaphore::new(usize::from(args.concurrency))),
+        returned: 0,
         record: Record::default(),
         samples: vec![Sample::new(0.0, Default::default(), &before)],
         every: SAMPLE,
         doing: "coming up",
         told: 0.0,
     };
-    run.applying.spawn(world::apply(client, clusters, usize::from(args.concurrency), run.began + args.timeout));
+    run.applying.spawn(world::apply(client, clusters, Arc::clone(&run.turns), run.began + args.timeout));
     let mut available = run.available().await?;
     let seconds = available.then(|| run.now());
     let used = run.sample().await.since(&before);
@@ -193,6 +201,9 @@ impl Run<'_> {
 
     async fn tick(&mut self) {
         let now = self.now();
+        let done = self.record.clusters.values().filter(|cluster| cluster.available.is_some()).count();
+        self.turns.add_permits(done.saturating_sub(self.returned));
+        self.returned = done.max(self.returned);
         if self.samples.last().is_none_or(|last| now - last.seconds >= self.every) {
             self.sample().await;
         }

@@ -1,5 +1,6 @@
 //! The fleet's objects on the plane: applied, watched, changed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -27,6 +28,7 @@ use kube::runtime::watcher;
 use kube::runtime::watcher::Event;
 use serde_json::Value;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::record::Kind;
@@ -37,6 +39,8 @@ pub const NAMESPACE: &str = "fleet";
 const AGAIN: Duration = Duration::from_secs(1);
 /// For one answer.
 const ANSWER: Duration = Duration::from_secs(30);
+/// Clusters that are applied at once.
+const APPLIED: usize = 10;
 /// Simulated clusters that are asked at once.
 const ASKED: usize = 8;
 
@@ -53,18 +57,20 @@ fn api(client: &Client, version: &str, kind: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), NAMESPACE, &ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind)))
 }
 
-/// Applies all clusters, so many at once; the objects of each in their order.
-pub async fn apply(client: Client, clusters: Vec<Vec<Value>>, at_once: usize, deadline: Instant) -> anyhow::Result<()> {
+/// Applies all clusters, the objects of each in their order. A cluster takes one of `turns`, which whoever sees it available gives back: an API server with
+/// more to do than it can lets Cluster API's requests time out, and a Machine whose creation did so has lost its parts when it lands after all.
+pub async fn apply(client: Client, clusters: Vec<Vec<Value>>, turns: Arc<Semaphore>, deadline: Instant) -> anyhow::Result<()> {
     let one = |objects: Vec<Value>| {
-        let client = client.clone();
+        let (client, turns) = (client.clone(), Arc::clone(&turns));
         async move {
+            turns.acquire().await.context("nobody waits for clusters any more")?.forget();
             for object in &objects {
                 create(&client, object, deadline).await?;
             }
             Ok(())
         }
     };
-    stream::iter(clusters).map(one).buffer_unordered(at_once).try_collect().await
+    stream::iter(clusters).map(one).buffer_unordered(APPLIED).try_collect().await
 }
 
 /// Makes the namespace.
