@@ -12,7 +12,7 @@ hook() {
         export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG
         local kernel
         kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
-        apt-get download -qq "$kernel" busybox-static
+        apt-get download -qq -o APT::Sandbox::User=root "$kernel" busybox-static
         for package in *.deb; do dpkg-deb -x "$package" parts; done
     )
     cp "$work"/parts/boot/vmlinuz-* "$OUT/vmlinuz"
@@ -37,7 +37,7 @@ hook() {
 initrd() {
     local tree=$1/initrd modules=(virtio_ring virtio virtio_mmio virtio_blk failover net_failover virtio_net fat vfat nls_cp437 nls_ascii) name
     mkdir -p "$tree"/{bin,dev,proc,sys,root,modules}
-    cp "$(find "$1/parts" -type f -name busybox)" "$tree/bin/busybox"
+    cp "$1/parts/bin/busybox" "$tree/bin/busybox"
     for name in "${modules[@]}"; do
         # One that is not there is part of the kernel.
         find "$1/parts/lib/modules" -name "$name.ko" -exec cp {} "$tree/modules/" \;

@@ -72,11 +72,11 @@ pub async fn push(
 ) -> Result<Pushed, PushError> {
     let to = target.to_string();
     let from = &image.reference;
+    let stored = |source| PushError::Store { reference: from.clone(), source };
+    let refused = |source| PushError::Registry { reference: to.clone(), source };
     if target.is_local() {
         return Err(PushError::Local { reference: to });
     }
-    let stored = |source| PushError::Store { reference: from.clone(), source };
-    let refused = |source| PushError::Registry { reference: to.clone(), source };
     let Stored::Image { manifest: digest } = &image.stored else { return Err(PushError::File { reference: from.clone() }) };
     let _hold = hold(store).await.map_err(stored)?;
     let text = store.manifest_text(digest).map_err(stored)?;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
-use http::HeaderValue;
 use oci_client::RegistryOperation;
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE;
@@ -88,10 +87,8 @@ impl Registry {
     pub async fn push_manifest(&self, manifest: Vec<u8>, media_type: &str) -> Result<(), OciError> {
         let what = self.named.whole();
         let media_type = if media_type.is_empty() { OCI_IMAGE_MEDIA_TYPE } else { media_type };
-        let media_type = HeaderValue::from_str(media_type).map_err(|_| {
-            let unfit = OciDistributionError::GenericError(Some(format!("{media_type:?} is no media type")));
-            self.failed(unfit, &what)
-        })?;
+        let unfit = |_| OciDistributionError::GenericError(Some(format!("{media_type:?} is no media type")));
+        let media_type = media_type.parse().map_err(unfit).map_err(|error| self.failed(error, &what))?;
         let push = self.client.push_manifest_raw(&self.asked, manifest, media_type);
         self.in_time(push, &what).await.map(drop)
     }

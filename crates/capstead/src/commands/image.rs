@@ -206,7 +206,7 @@ fn reference(text: &str) -> anyhow::Result<Reference> {
 }
 
 fn mirrors(config: &Config, flag: &[String]) -> anyhow::Result<Mirrors> {
-    config.mirrors(flag).unwrap_or_default().parse::<Mirrors>().context("--registry-mirror")
+    config.mirrors(flag).unwrap_or_default().parse().context("--registry-mirror")
 }
 
 fn images(folders: &HostFolders) -> anyhow::Result<PathBuf> {

@@ -90,29 +90,30 @@ fn told(made: &MicroVm) -> String {
 async fn until_it_runs(client: &Client, made: &MicroVm, limit: Duration, bars: &Bars) -> anyhow::Result<MicroVm> {
     let (name, uid) = (name(made), uid(made));
     let begun = Instant::now();
+    let mut seen;
     loop {
-        let seen = match client.get(uid).await {
+        match client.get(uid).await {
             Ok(microvm) => {
-                let why = cause(&microvm).to_owned();
+                let why = cause(&microvm);
                 match state(&microvm) {
                     Some(MicroVmState::Created) => return Ok(microvm),
-                    Some(MicroVmState::Failed) if why.is_empty() => bail!("microVM {name} ({uid}) has failed; its host does not say why"),
-                    Some(MicroVmState::Failed) => bail!("microVM {name} ({uid}) has failed: {why}"),
+                    Some(MicroVmState::Failed) => {
+                        bail!("microVM {name} ({uid}) has failed: {}", if why.is_empty() { "its host does not say why" } else { why })
+                    }
                     Some(MicroVmState::Deleting) => bail!("microVM {name} ({uid}) is being deleted"),
-                    _ if why.is_empty() => "it is pending".to_owned(),
-                    _ => format!("it is pending: {why}"),
+                    _ => seen = if why.is_empty() { "it is pending".to_owned() } else { format!("it is pending: {why}") },
                 }
             }
             Err(CallError::NotFound { .. }) => bail!("microVM {name} ({uid}) was deleted"),
             Err(error @ CallError::Terminal { .. }) => return Err(explained(error)),
-            Err(error) => format!("{:#}", anyhow::Error::new(error)),
-        };
+            Err(error) => seen = format!("{:#}", anyhow::Error::new(error)),
+        }
         if begun.elapsed() >= limit {
             bail!(
                 "microVM {name} ({uid}) does not run after {limit:?}: {seen}; it is not given up by its host, and `capstead vm get {uid}` shows how far it is"
             );
         }
-        bars.event(&name, Event::Message { text: seen });
+        bars.event(&name, Event::Message { text: seen.clone() });
         tokio::time::sleep(LOOK).await;
     }
 }
