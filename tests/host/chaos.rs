@@ -129,7 +129,7 @@ fn whatever_breaks_the_wanted_run_in_the_end_and_nothing_is_left() {
 fn play(mut stage: Stage<'_>, state: &Path, length: Duration) {
     let mut random = Random(seed());
     let before = kernel_devices();
-    stage.network(true);
+    stage.broken.network = true;
     stage.network(false);
     let mut daemon = Daemon::start(state, &["--bridge-name", "br0", "--maximum-retry", "1000", "--deleteMicroVM-timeout", "50ms"]);
     // By name: what was asked for, and never taken back.

@@ -43,7 +43,7 @@ fn spec(registry: &str, name: &str, key: &Key, interfaces: &Value) -> Value {
     let meta_data = format!("instance_id: test/{name}\nlocal_hostname: {name}\n");
     let kernel = format!("{registry}/guest/kernel:1");
     json!({
-        "id": name, "namespace": "test", "vcpu": 1, "memory_in_mb": 512,
+        "id": name, "namespace": "test", "vcpu": 1, "memory_in_mb": 1024,
         "labels": { "test": "host" },
         "kernel": { "image": kernel, "filename": "boot/vmlinuz", "add_network_config": true, "cmdline": { "net.ifnames": "0", "mitigations": "off", "quiet": "" } },
         "initrd": { "image": kernel, "filename": "boot/initrd" },
