@@ -16,8 +16,8 @@ pub use network::{Interface, StaticAddress, network_config};
 
 /// The largest document that is read and changed, in bytes. What is only passed on is bounded by [`crate::seed::LARGEST`].
 const LARGEST_READ: usize = 1 << 20;
-/// The most brackets open at once. What reads YAML looks at each of them again for every word, so many of them take it minutes.
-const DEEPEST: usize = 1000;
+/// The most brackets open at once: no more are read anyway, but it takes minutes to find that out, as all of them are looked at again for every word.
+const DEEPEST: usize = 128;
 const CLOUD_CONFIG: &str = "#cloud-config";
 const JINJA: &str = "## template: jinja";
 
