@@ -55,11 +55,12 @@ fuzz: setup $(TOOLS)/bin/cargo-fuzz ## Fuzz every parser of outside text, SECOND
 	@tools/fuzz.sh $(abspath $(TOOLS))/bin/cargo-fuzz "$${SECONDS_EACH:-60}"
 
 .PHONY: bench
-bench: fetch ## Time `capstead up`, beside it any PEER='command' that starts the same parts, and what 1,000 machines and 200 clusters cost
+bench: fetch ## Time `capstead up`, beside it any PEER='command' that starts the same parts, and what 1,000 machines, 200 clusters and a microVM host cost
 	@PEER="$${PEER:-}" cargo bench --locked --profile dev --workspace --bench up
 	@cargo build --locked --workspace --release --bin capstead
 	@CAPSTEAD="$${CAPSTEAD:-$$PWD/target/release/capstead}" cargo bench --locked --profile dev --workspace --bench machines
 	@CAPSTEAD="$${CAPSTEAD:-$$PWD/target/release/capstead}" cargo bench --locked --profile dev --workspace --bench clusters
+	@CAPSTEAD="$${CAPSTEAD:-$$PWD/target/release/capstead}" cargo bench --locked --profile dev --workspace --bench host
 
 .PHONY: lint
 lint: setup $(TOOLS)/bin/cargo-deny ## Format, clippy, rustdoc, layers, licences and sources

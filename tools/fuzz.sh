@@ -10,8 +10,12 @@ rustup toolchain list | grep -q ^nightly || {
 passed=0 failed=0
 for target in fuzz/targets/*.rs; do
     name=$(basename "$target" .rs)
+    # What is found goes to the first folder; the second holds what is kept, and `make test` tries each file of it.
+    folders=("fuzz/corpus/$name")
+    mkdir -p "${folders[0]}"
+    [ ! -d "fuzz/seeds/$name" ] || folders+=("fuzz/seeds/$name")
     echo "fuzzing $name for $seconds s"
-    if RUSTUP_TOOLCHAIN=nightly "$cargo_fuzz" fuzz run --target-dir target/fuzz "$name" -- -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=20; then
+    if RUSTUP_TOOLCHAIN=nightly "$cargo_fuzz" fuzz run --target-dir target/fuzz "$name" "${folders[@]}" -- -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=20; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))

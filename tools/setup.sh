@@ -26,6 +26,14 @@ need() { # command, what for, packages
 need cc "a C compiler and linker" gcc libc6-dev
 need git "git" git ca-certificates
 need awk "awk" gawk
+need ip "tests of the host's network" iproute2
+need mmdebstrap "the file system of the tests' guests" mmdebstrap
+need passt "guests' networks without privileges" passt
+need qemu-img "QEMU's disk tool" qemu-utils
+need qemu-system-x86_64 "QEMU, which runs the tests' microVMs" qemu-system-x86
+need slirp4netns "guests' LANs without privileges" slirp4netns
+need ssh "a way into the tests' guests" openssh-client
+need unshare "network namespaces" util-linux
 
 if ! command -v cargo >/dev/null; then
     missing+=("Rust: run: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . ~/.cargo/env")

@@ -5,10 +5,14 @@
 mod collector;
 mod failures;
 mod fates;
+mod hosts;
 mod kills;
 mod outage;
 mod own_certificates;
 mod pause;
+#[allow(dead_code, reason = "the library's tests use all of it")]
+#[path = "../../crates/artifact/tests/fetch/registry.rs"]
+mod registry;
 mod settled;
 #[path = "../support/mod.rs"]
 mod support;
@@ -23,7 +27,7 @@ use world::World;
 /// A part of the journey, in namespaces of its own.
 type Case = (&'static str, fn(&World));
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     ("template", template::a_template_of_upstreams_shape_becomes_microvms),
     ("macvtap", template::what_a_host_refuses_is_told_and_can_be_deleted),
     ("refused", failures::what_is_wrong_in_a_manifest_is_refused),
@@ -32,6 +36,7 @@ const CASES: [Case; 9] = [
     ("secrets", failures::bootstrap_data_may_be_as_large_as_a_secret),
     ("outage", outage::a_host_that_is_down_is_told_and_waited_for),
     ("pause", pause::nothing_happens_while_paused),
+    ("hosts", hosts::machines_are_processes_on_real_hosts),
     ("fates", fates::machines_that_fail_or_vanish_say_so_once),
 ];
 

@@ -36,9 +36,18 @@ impl Capstead {
             "CAPSTEAD_NAME",
             "CAPSTEAD_DATA_DIR",
             "CAPSTEAD_CAPI_VERSION",
+            "CAPSTEAD_HOST",
+            "CAPSTEAD_HOST_TLS",
+            "CAPSTEAD_HOST_TLS_CA",
+            "CAPSTEAD_HOST_TLS_CERT",
+            "CAPSTEAD_HOST_TLS_KEY",
+            "CAPSTEAD_HOST_TLS_SERVER_NAME",
+            "CAPSTEAD_HOST_TOKEN",
             "CAPSTEAD_LAB",
             "CAPSTEAD_LOG",
             "CAPSTEAD_REGISTRY_MIRRORS",
+            "FLINTLOCKD_RUN_DIR",
+            "FLINTLOCKD_STATE_DIR",
             "KUBECONFIG",
         ] {
             command.env_remove(name);

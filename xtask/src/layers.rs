@@ -12,9 +12,9 @@ use serde::Deserialize;
 const LAYERS: [&[&str]; 8] = [
     &["capstead-reconcile", "capstead-template", "capstead-artifact"],
     &["capstead-capi"],
-    &["capstead-engine", "capstead-flintlock", "capstead-workload"],
+    &["capstead-engine", "capstead-flintlock", "capstead-hostnet", "capstead-image", "capstead-vmm", "capstead-workload"],
     &["capstead-provider"],
-    &["capstead-plane", "capstead-lab"],
+    &["capstead-plane", "capstead-lab", "capstead-hostd"],
     &["capstead-microvm"],
     &["capstead"],
     &["xtask"],

@@ -1,4 +1,4 @@
-//! OCI registries and images: connect, read the manifest for a platform, pull blobs that are what they claim to be, look into layers.
+//! OCI registries and images: connect, read the manifest for a platform, pull blobs that are what they claim to be, look into layers, push.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), capstead_artifact::oci::OciError> {
@@ -17,6 +17,7 @@
 mod credentials;
 pub mod layers;
 mod mirrors;
+mod push;
 mod registry;
 
 pub use mirrors::{Mirrors, ParseMirrorsError};

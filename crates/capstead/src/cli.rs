@@ -3,9 +3,13 @@
 mod demo;
 mod fleet;
 mod generate;
+pub mod host;
+pub mod image;
 mod lab;
+pub mod layered;
 
 pub mod manager;
+pub mod vm;
 
 use std::path::PathBuf;
 
@@ -106,6 +110,15 @@ pub enum Command {
   capstead manager --provider microvm --leader-elect --log-format json
   capstead up --detach --provider microvm      as a component of a plane")]
     Manager(manager::Manager),
+    /// Run microVMs on this machine, in flintlockd's place
+    #[command(subcommand)]
+    Host(host::Host),
+    /// Make, look at and delete microVMs of a host, and get into them
+    #[command(subcommand)]
+    Vm(vm::Vm),
+    /// Look after the images that a host on this machine makes microVMs of
+    #[command(subcommand)]
+    Image(image::Image),
     /// Make the objects of a cluster from a template
     #[command(subcommand)]
     Generate(Generate),

@@ -2,7 +2,11 @@
 
 mod demo;
 mod fleet;
+mod folders;
+mod follow;
 mod generate;
+mod host;
+mod image;
 mod inspect;
 mod lab;
 mod live;
@@ -11,6 +15,7 @@ mod simulated;
 mod template;
 mod tools;
 mod up;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -42,6 +47,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Clusterctl(args) => done(runtime()?.block_on(tools::exec(&config, "clusterctl", args))),
         Command::Fetch(args) => done(runtime()?.block_on(tools::fetch(&config, &args))),
         Command::Manager(args) => done(manager::run(args)),
+        Command::Host(command) => done(host::run(command)),
+        Command::Vm(command) => done(runtime()?.block_on(vm::run(command))),
+        Command::Image(command) => done(runtime()?.block_on(image::run(&config, command))),
         Command::Generate(args) => done(generate::run(args)),
         Command::Demo(args) => done(runtime()?.block_on(demo::run(&config, args))),
         Command::Template(args) => done(template::run(args)),

@@ -1,5 +1,6 @@
 //! Defaults from the configuration file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -74,7 +75,12 @@ impl Config {
 
     /// Registries asked through another address.
     pub fn registry_mirrors(&self, binaries: &Binaries) -> Option<String> {
-        let flags = (!binaries.registry_mirror.is_empty()).then(|| binaries.registry_mirror.join(","));
+        self.mirrors(&binaries.registry_mirror)
+    }
+
+    /// The same, whichever command has the flag.
+    pub fn mirrors(&self, flag: &[String]) -> Option<String> {
+        let flags = (!flag.is_empty()).then(|| flag.join(","));
         flags.or_else(|| self.registry_mirrors.as_ref().map(|mirrors| mirrors.join(",")))
     }
 
@@ -88,6 +94,26 @@ impl Config {
     pub fn capi_version(&self, binaries: &Binaries) -> Option<String> {
         binaries.capi_version.clone().or_else(|| self.capi_version.clone())
     }
+}
+
+/// What stands in flintlockd's configuration file, by the flags' names, and where it is; nothing if there is none.
+pub fn flintlockd() -> anyhow::Result<(PathBuf, BTreeMap<String, String>)> {
+    let own = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let own = own.or_else(|| Some(std::env::home_dir()?.join(".config"))).map(|base| base.join("flintlockd"));
+    let folders = std::iter::once(PathBuf::from("/etc/opt/flintlockd")).chain(own);
+    for path in folders.map(|folder| folder.join("config.yaml")) {
+        match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
+            text => {
+                let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+                let values: Option<BTreeMap<String, yaml_serde::Value>> =
+                    yaml_serde::from_str(&text).with_context(|| format!("{} is not YAML of flags and values", path.display()))?;
+                let values = crate::cli::layered::plain(values.unwrap_or_default()).with_context(|| path.display().to_string())?;
+                return Ok((path, values));
+            }
+        }
+    }
+    Ok((PathBuf::new(), BTreeMap::new()))
 }
 
 #[cfg(test)]

@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    match capstead::run(capstead::cli::Cli::parse()) {
+    match capstead::parse(std::env::args_os()).and_then(capstead::run) {
         Ok(code) => code,
         // Someone who reads only the beginning (`capstead logs | head`) is no error.
         Err(error) if error.chain().any(is_broken_pipe) => ExitCode::SUCCESS,

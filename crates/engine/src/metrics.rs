@@ -126,6 +126,14 @@ struct Families {
     webhook_time: Spread<ByWebhook>,
 }
 
+/// A registry with nothing in it but what the system tells of this process.
+#[must_use]
+pub fn process() -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Process));
+    registry
+}
+
 /// The process's metrics. Clones share the same values.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -159,7 +167,7 @@ impl Metrics {
             webhooks: Family::default(),
             webhook_time: Family::new_with_constructor(WEBHOOK),
         };
-        let mut registry = Registry::default();
+        let mut registry = process();
         let f = families.clone();
         // The encoder appends `_total` to counters.
         registry.register("controller_runtime_reconcile", "Reconciliations per controller and result", f.reconciles);
@@ -180,7 +188,6 @@ impl Metrics {
         registry.register("leader_election_master_status", "Whether this process holds the lease: 1 it does, 0 it does not", f.leader);
         registry.register("controller_runtime_webhook_requests", "Webhook requests by path and HTTP status code", f.webhooks);
         registry.register("controller_runtime_webhook_latency_seconds", "Length of webhook requests by path", f.webhook_time);
-        registry.register_collector(Box::new(Process));
         Self { registry: Arc::new(Mutex::new(registry)), families }
     }
 

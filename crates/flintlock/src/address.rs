@@ -9,12 +9,17 @@ pub struct AddressError {
 
 /// Takes `HOST:PORT`, both required, as Cluster API's microVM provider always did.
 pub(crate) fn endpoint(address: &str) -> Result<tonic::transport::Endpoint, AddressError> {
+    endpoint_by("http", address)
+}
+
+/// The same, by `http` or `https`.
+pub(crate) fn endpoint_by(scheme: &str, address: &str) -> Result<tonic::transport::Endpoint, AddressError> {
     let wrong = || AddressError { address: address.to_owned() };
     let authority: tonic::codegen::http::uri::Authority = address.parse().map_err(|_| wrong())?;
     if authority.host().is_empty() || authority.port_u16().is_none_or(|port| port == 0) || address.contains('@') {
         return Err(wrong());
     }
-    tonic::transport::Endpoint::from_shared(format!("http://{address}")).map_err(|_| wrong())
+    tonic::transport::Endpoint::from_shared(format!("{scheme}://{address}")).map_err(|_| wrong())
 }
 
 /// Whether a host can have this address: `HOST:PORT`, both required.

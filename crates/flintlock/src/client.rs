@@ -9,9 +9,13 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
+use tonic::transport::Endpoint;
 use tonic_prost::ProstCodec;
 
+use crate::Access;
+use crate::AccessError;
 use crate::AddressError;
 use crate::Call;
 use crate::CallError;
@@ -54,6 +58,7 @@ pub struct Client {
     host: String,
     channel: Channel,
     limits: Limits,
+    authorization: Option<AsciiMetadataValue>,
 }
 
 impl Client {
@@ -63,18 +68,23 @@ impl Client {
     ///
     /// When `address` cannot be one.
     pub fn new(address: &str, limits: Limits) -> Result<Self, AddressError> {
-        let endpoint = address::endpoint(address)?
-            .connect_timeout(limits.connect)
-            // A host that went without a word is noticed while calls wait for it, and its connection is made anew.
-            .http2_keep_alive_interval(ALIVE)
-            .keep_alive_timeout(ALIVE);
-        Ok(Self::over(address, endpoint.connect_lazy(), limits))
+        Ok(Self::over(address, patient(address::endpoint(address)?, &limits).connect_lazy(), limits))
+    }
+
+    /// A client of a host that wants TLS, or a token. Nothing is connected yet. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When `address` cannot be one, or what `access` holds is not fit for its purpose.
+    pub fn with_access(address: &str, access: &Access, limits: Limits) -> Result<Self, AccessError> {
+        let endpoint = patient(access.endpoint(address)?, &limits);
+        Ok(Self { authorization: access.authorization()?, ..Self::over(address, endpoint.connect_lazy(), limits) })
     }
 
     /// A client over a channel that the caller made from an endpoint and a connector of its own. `host` is what errors call it.
     #[must_use]
     pub fn over(host: &str, channel: Channel, limits: Limits) -> Self {
-        Self { host: host.to_owned(), channel, limits }
+        Self { host: host.to_owned(), channel, limits, authorization: None }
     }
 
     /// Has a new microVM made, and returns it with its uid while the host still works on it. Two calls make two microVMs.
@@ -145,6 +155,22 @@ impl Client {
         Ok(found)
     }
 
+    /// All microVMs as the host tells of them, user-data included; of one namespace and name where they are not empty, in no order.
+    ///
+    /// # Errors
+    ///
+    /// Never [`CallError::NotFound`].
+    pub async fn all(&self, namespace: &str, name: &str) -> Result<Vec<MicroVm>, CallError> {
+        let request = self.list_request(namespace.to_owned(), Some(name.to_owned()).filter(|name| !name.is_empty()));
+        let mut client = MicroVmClient::new(self.channel.clone()).max_decoding_message_size(self.limits.answer);
+        let answer = self.within(Call::List, self.limits.list, client.list_micro_v_ms(request)).await?;
+        let mut all = answer.into_inner().microvm;
+        // A host need not know how to choose by name.
+        let wanted = |asked: &str, is: &str| asked.is_empty() || asked == is;
+        all.retain(|microvm| microvm.spec.as_ref().is_some_and(|spec| wanted(namespace, &spec.namespace) && wanted(name, &spec.id)));
+        Ok(all)
+    }
+
     async fn list_at_once(&self, namespace: String, name: Option<String>) -> Result<Vec<Listed>, Status> {
         let mut grpc = self.grpc();
         grpc.ready().await.map_err(unready)?;
@@ -168,8 +194,15 @@ impl Client {
     }
 
     fn list_request(&self, namespace: String, name: Option<String>) -> Request<api::ListMicroVMsRequest> {
-        let mut request = Request::new(api::ListMicroVMsRequest { namespace, name });
-        request.set_timeout(self.limits.list);
+        self.request(api::ListMicroVMsRequest { namespace, name }, self.limits.list)
+    }
+
+    fn request<Q>(&self, message: Q, deadline: Duration) -> Request<Q> {
+        let mut request = Request::new(message);
+        request.set_timeout(deadline);
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
         request
     }
 
@@ -184,9 +217,7 @@ impl Client {
         send: impl AsyncFnOnce(MicroVmClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, CallError> {
         let client = MicroVmClient::new(self.channel.clone()).max_decoding_message_size(self.limits.answer);
-        let mut request = Request::new(request);
-        request.set_timeout(self.limits.call);
-        let answer = self.within(call, self.limits.call, send(client, request)).await?;
+        let answer = self.within(call, self.limits.call, send(client, self.request(request, self.limits.call))).await?;
         Ok(answer.into_inner())
     }
 
@@ -198,6 +229,11 @@ impl Client {
             Ok(answer) => answer.map_err(|status| CallError::status(call, &self.host, &status)),
         }
     }
+}
+
+/// A host that went without a word is noticed while calls wait for it, and its connection is made anew.
+fn patient(endpoint: Endpoint, limits: &Limits) -> Endpoint {
+    endpoint.connect_timeout(limits.connect).http2_keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE)
 }
 
 fn codec<A: Message + Default + 'static>() -> ProstCodec<api::ListMicroVMsRequest, A> {

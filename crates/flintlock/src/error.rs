@@ -106,6 +106,12 @@ enum Kind {
 }
 
 impl CallError {
+    /// Whether the host did not take the caller's credentials.
+    #[must_use]
+    pub fn wants_credentials(&self) -> bool {
+        matches!(self, Self::Terminal { cause: Cause::Status { code: Code::Unauthenticated, .. }, .. })
+    }
+
     pub(crate) fn deadline(call: Call, host: &str, deadline: Duration) -> Self {
         Self::Transient { call, host: host.to_owned(), cause: Cause::Deadline(deadline) }
     }

@@ -3,12 +3,16 @@
 //! [`api`] and [`types`] are generated from the crate's own `.proto` files, which are wire-compatible with flintlock v0.11.0:
 //! messages, the server trait, and a bare client. [`Client`] is what a provider uses: deadlines, sorted errors, lean listings.
 
+mod access;
 mod address;
 mod client;
 mod error;
+pub mod json;
 mod listing;
 mod pool;
+pub mod rules;
 
+pub use access::{Access, AccessError, Tls};
 pub use address::{AddressError, check_address};
 pub use client::{Client, Limits};
 pub use error::{Call, CallError, Cause};

@@ -102,6 +102,7 @@ fn microvm() -> MicroVm {
         network_interfaces: [("eth1".to_owned(), interface)].into(),
         retry: -1,
         vsock_path: "/run/v.sock".into(),
+        cause: String::new(),
     };
     MicroVm { version: 3, spec: Some(spec()), status: Some(status) }
 }

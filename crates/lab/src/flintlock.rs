@@ -20,8 +20,6 @@ mod fault;
 mod host;
 mod memory;
 mod metrics;
-mod network;
-mod rules;
 mod service;
 mod simulator;
 mod spec;

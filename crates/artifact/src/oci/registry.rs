@@ -6,7 +6,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use oci_client::client::{BlobResponse, ClientConfig, ClientProtocol};
 use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
-use oci_client::manifest::{ImageIndexEntry, OciDescriptor, OciImageManifest, OciManifest};
+use oci_client::manifest::{
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
+    OciDescriptor, OciImageManifest, OciManifest,
+};
 use oci_client::{Client, ParseError, Reference, RegistryOperation};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -27,6 +30,9 @@ const STALL_TIME: Duration = Duration::from_secs(30);
 const RESUMES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
 /// The largest blob taken: far above any binary or disk image layer, far below what fills a disk by surprise.
 const LARGEST_BLOB: u64 = 16 << 30;
+
+/// The manifests that are understood: OCI's and Docker's, of one image or of one for each platform.
+const MANIFESTS: [&str; 4] = [OCI_IMAGE_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE];
 
 /// Why something could not be had from a registry.
 #[derive(Debug, Error)]
@@ -76,6 +82,12 @@ pub enum OciError {
         platform: Platform,
         /// The platforms it is made for.
         has: String,
+    },
+    /// A push is to a tag: what a digest stands for is settled.
+    #[error("cannot push to {reference}: name a tag, not a digest")]
+    Pinned {
+        /// The reference.
+        reference: String,
     },
     /// What arrived is not what was asked for: a broken or a hostile registry or mirror.
     #[error("registry {registry} sent something else than {digest}: do not use it until that is explained")]
@@ -130,18 +142,20 @@ pub struct Image {
     pub digest: String,
     /// The manifest: the configuration's descriptor and those of the layers, lowest first.
     pub manifest: OciImageManifest,
+    /// The manifest as the registry has it, byte for byte: what the digest is of.
+    pub bytes: Vec<u8>,
 }
 
 /// A connection to the registry of one image.
 #[derive(Clone)]
 pub struct Registry {
-    client: Client,
+    pub(super) client: Client,
     auth: oci_client::secrets::RegistryAuth,
     /// The image as named by the caller.
-    named: Reference,
+    pub(super) named: Reference,
     /// The same where it is really asked for.
-    asked: Reference,
-    host: String,
+    pub(super) asked: Reference,
+    pub(super) host: String,
     note: String,
 }
 
@@ -160,13 +174,20 @@ impl Registry {
     /// # Errors
     /// When the reference cannot be read, or the registry cannot be reached within some seconds or refuses the credentials.
     pub async fn connect(reference: &str, mirrors: &Mirrors) -> Result<Self, OciError> {
+        Self::reach(reference, mirrors, RegistryOperation::Pull).await
+    }
+
+    pub(super) async fn reach(reference: &str, mirrors: &Mirrors, operation: RegistryOperation) -> Result<Self, OciError> {
         let named: Reference = reference.parse().map_err(|source| OciError::Reference { reference: reference.to_owned(), source })?;
         let (asked, endpoint) = mirrors.resolve(&named);
         let (auth, note) = credentials::find(&endpoint.host).await;
         let config = ClientConfig {
             protocol: if endpoint.plain_http { ClientProtocol::Http } else { ClientProtocol::Https },
             connect_timeout: Some(CONNECT_TIME),
-            read_timeout: Some(STALL_TIME),
+            // It would count while a blob is being sent, when there is nothing to read.
+            read_timeout: (operation == RegistryOperation::Pull).then_some(STALL_TIME),
+            // As most registries want it; not all take a blob in pieces.
+            use_monolithic_push: true,
             user_agent: concat!("capstead/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         };
@@ -174,7 +195,7 @@ impl Registry {
         let client = Client::try_from(config).map_err(failed)?;
         let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
         let registry = Self { client, auth, named, asked, host: endpoint.host, note };
-        let login = registry.client.auth(&registry.asked, &registry.auth, RegistryOperation::Pull);
+        let login = registry.client.auth(&registry.asked, &registry.auth, operation);
         match tokio::time::timeout(FIRST_ANSWER_TIME, login).await {
             Ok(answer) => answer.map_err(|error| registry.failed(error, reference))?,
             Err(_) => {
@@ -190,9 +211,9 @@ impl Registry {
     /// # Errors
     /// When the image does not exist, is not made for the platform, or is not what its digest says.
     pub async fn image(&self, platform: &Platform) -> Result<Image, OciError> {
-        let (manifest, digest) = self.manifest(&self.asked).await?;
+        let (manifest, digest, bytes) = self.manifest(&self.asked).await?;
         let index = match manifest {
-            OciManifest::Image(manifest) => return Ok(Image { digest, manifest }),
+            OciManifest::Image(manifest) => return Ok(Image { digest, manifest, bytes }),
             OciManifest::ImageIndex(index) => index.manifests,
         };
         let missing = || OciError::Platform {
@@ -202,14 +223,17 @@ impl Registry {
         };
         let entry = index.iter().find(|entry| platform_of(entry).as_ref() == Some(platform)).ok_or_else(missing)?;
         match self.manifest(&self.asked.clone_with_digest(entry.digest.clone())).await? {
-            (OciManifest::Image(manifest), digest) => Ok(Image { digest, manifest }),
-            (OciManifest::ImageIndex(_), _) => Err(missing()),
+            (OciManifest::Image(manifest), digest, bytes) => Ok(Image { digest, manifest, bytes }),
+            (OciManifest::ImageIndex(_), ..) => Err(missing()),
         }
     }
 
-    async fn manifest(&self, reference: &Reference) -> Result<(OciManifest, String), OciError> {
+    async fn manifest(&self, reference: &Reference) -> Result<(OciManifest, String, Vec<u8>), OciError> {
         let what = reference.digest().map_or_else(|| self.named.whole(), str::to_owned);
-        self.client.pull_manifest(reference, &self.auth).await.map_err(|error| self.failed(error, &what))
+        let failed = |error| self.failed(error, &what);
+        let (bytes, digest) = self.client.pull_manifest_raw(reference, &self.auth, &MANIFESTS).await.map_err(failed)?;
+        let unreadable = |error: serde_json::Error| failed(OciDistributionError::ManifestParsingError(error.to_string()));
+        Ok((serde_json::from_slice(&bytes).map_err(unreadable)?, digest, bytes.to_vec()))
     }
 
     /// Writes a blob, and succeeds only when every byte is there and they are what the descriptor's digest says. Until then the
@@ -286,12 +310,15 @@ impl Registry {
     }
 
     /// Sorts a failure by what the user can do about it.
-    fn failed(&self, error: OciDistributionError, what: &str) -> OciError {
+    pub(super) fn failed(&self, error: OciDistributionError, what: &str) -> OciError {
         let registry = self.host.clone();
         let refused =
             || OciError::Refused { registry: self.host.clone(), repository: self.asked.repository().to_owned(), note: self.note.clone() };
         let not_found = || OciError::NotFound { registry: self.host.clone(), what: what.to_owned() };
         match error {
+            OciDistributionError::RequestError(error) if error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403)) => {
+                refused()
+            }
             OciDistributionError::RequestError(error) => OciError::Unreachable { registry, reason: chain(&error) },
             OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => refused(),
             OciDistributionError::ServerError { code: 401 | 403, .. } => refused(),

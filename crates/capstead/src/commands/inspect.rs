@@ -1,11 +1,6 @@
 //! Looking at planes: `status`, `ls`, `logs`, `kubeconfig`.
 
-use std::io::Read;
-use std::io::Seek;
-use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use capstead_plane::Layout;
@@ -15,6 +10,7 @@ use capstead_plane::kubeconfig;
 use capstead_plane::process;
 use serde::Serialize;
 
+use super::follow;
 use super::layout;
 use crate::cli::EXIT_NOT_READY;
 use crate::cli::Kubeconfig;
@@ -23,9 +19,6 @@ use crate::cli::Ls;
 use crate::cli::StatusArgs;
 use crate::config::Config;
 use crate::output;
-
-/// How often a followed log is looked at.
-const FOLLOW: Duration = Duration::from_millis(200);
 
 /// Shows what a plane is doing.
 pub fn status(config: &Config, args: &StatusArgs) -> anyhow::Result<ExitCode> {
@@ -131,34 +124,8 @@ pub fn logs(config: &Config, args: &Logs) -> anyhow::Result<()> {
         name if names.contains(&name) => layout.log(name),
         name => anyhow::bail!("the plane {:?} has no component {name:?}; there are {}", plane.name, names.join(", ")),
     };
-    let mut out = std::io::stdout().lock();
-    let mut at = 0;
-    if let Some(lines) = args.tail {
-        at = std::fs::metadata(&log).map_or(0, |file| file.len());
-        for line in process::log_tail(&log, lines) {
-            writeln!(out, "{line}")?;
-        }
-    }
-    loop {
-        at = copy_from(&log, at, &mut out)?;
-        out.flush()?;
-        if !args.follow {
-            return Ok(());
-        }
-        std::thread::sleep(FOLLOW);
-    }
-}
-
-/// Copies what stands in the file from `at` on, and returns where it ends. A file that became shorter is read from its beginning.
-fn copy_from(path: &Path, at: u64, out: &mut impl Write) -> anyhow::Result<u64> {
-    let mut file = match std::fs::File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        file => file.with_context(|| format!("cannot read {}", path.display()))?,
-    };
-    let size = file.metadata()?.len();
-    let at = if size < at { 0 } else { at };
-    file.seek(std::io::SeekFrom::Start(at))?;
-    Ok(at + std::io::copy(&mut file.take(size - at), out)?)
+    let last = args.tail.map(|lines| process::log_tail(&log, lines));
+    follow::show(&log, last, args.follow, || true)
 }
 
 /// Prints or merges the administrator's kubeconfig.

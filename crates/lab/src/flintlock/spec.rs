@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use capstead_flintlock::rules;
+use capstead_flintlock::rules::cleaned;
 use capstead_flintlock::types::Initrd;
 use capstead_flintlock::types::Kernel;
 use capstead_flintlock::types::MicroVmSpec;
@@ -14,8 +16,6 @@ use capstead_flintlock::types::network_interface::IfaceType;
 
 use super::documents;
 use super::host::Refusal;
-use super::network::cleaned;
-use super::rules;
 
 /// The interface through which a guest of Firecracker reads its metadata.
 const METADATA_INTERFACE: &str = "eth0";

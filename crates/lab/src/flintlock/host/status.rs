@@ -45,7 +45,7 @@ pub(super) fn created(spec: &MicroVmSpec, devices: &mut i32) -> MicroVmStatus {
     }
     let vsock_path = if spec.allow_guest_agent { format!("{folder}/guest-agent.vsock") } else { String::new() };
     let state = MicroVmState::Created as i32;
-    MicroVmStatus { state, volumes, kernel_mount, initrd_mount, network_interfaces, retry: 0, vsock_path }
+    MicroVmStatus { state, volumes, kernel_mount, initrd_mount, network_interfaces, retry: 0, vsock_path, cause: String::new() }
 }
 
 fn mount(kind: MountType, source: String) -> Mount {

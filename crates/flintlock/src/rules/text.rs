@@ -47,6 +47,7 @@ fn are_escapes_whole(path: &str) -> bool {
 }
 
 /// An image's reference without what flintlock takes out of it: space around it, control characters.
-pub(super) fn cleaned(reference: &str) -> String {
+#[must_use]
+pub fn cleaned(reference: &str) -> String {
     reference.trim().chars().filter(|c| !c.is_control()).collect()
 }

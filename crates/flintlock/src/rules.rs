@@ -1,18 +1,24 @@
 //! What flintlock demands of a microVM, and how it words what is wrong. It names fields of a model of its own.
+//!
+//! The rules are those of flintlock v0.11.0, which a spec meets only once its defaults are filled in.
 
-use capstead_flintlock::types::Kernel;
-use capstead_flintlock::types::MicroVmSpec;
-use capstead_flintlock::types::NetworkInterface;
-use capstead_flintlock::types::Volume;
-use capstead_flintlock::types::network_interface::IfaceType;
+use crate::types::Kernel;
+use crate::types::MicroVmSpec;
+use crate::types::NetworkInterface;
+use crate::types::Volume;
+use crate::types::network_interface::IfaceType;
 
-use super::network::is_cidr;
-use super::network::is_image;
-use super::network::is_ip;
-use super::network::is_mac;
+pub use text::cleaned;
+use text::is_cidr;
+use text::is_image;
+use text::is_ip;
+use text::is_mac;
+
+mod text;
 
 /// All that is wrong with a spec whose defaults are filled in, one a line, in the order of the model's fields; nothing if empty.
-pub(super) fn failures(spec: &MicroVmSpec) -> String {
+#[must_use]
+pub fn failures(spec: &MicroVmSpec) -> String {
     let mut failures = Failures(Vec::new());
     // The kernel's rules are not applied to one that holds nothing at all; such a microVM is accepted.
     let kernel = spec.kernel.clone().unwrap_or_default();
@@ -41,14 +47,16 @@ pub(super) fn failures(spec: &MicroVmSpec) -> String {
 }
 
 /// A volume that holds nothing counts as none.
-pub(super) fn says_nothing(volume: &Volume) -> bool {
+#[must_use]
+pub fn says_nothing(volume: &Volume) -> bool {
     let source = volume.source.as_ref().is_some_and(|source| source.container_source.is_some() || source.virtiofs_source.is_some());
     let place = volume.mount_point().is_empty() && volume.partition_id().is_empty() && volume.size_in_mb() == 0;
     volume.id.is_empty() && !volume.is_read_only && !source && place
 }
 
 /// It is a shared folder.
-pub(super) fn is_virtiofs(volume: &Volume) -> bool {
+#[must_use]
+pub fn is_virtiofs(volume: &Volume) -> bool {
     volume.source.as_ref().is_some_and(|source| source.virtiofs_source.is_some())
 }
 

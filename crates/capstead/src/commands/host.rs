@@ -1,0 +1,278 @@
+//! `capstead host`: a daemon that runs microVMs.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use anyhow::Context;
+use anyhow::bail;
+use capstead_artifact::oci::Mirrors;
+use capstead_hostd::Host;
+use capstead_hostd::HostOptions;
+use capstead_hostd::Settings;
+use capstead_hostd::World;
+use capstead_hostd::auth::Token;
+use capstead_hostd::metrics::Metrics;
+use capstead_hostd::records::Records;
+use capstead_hostd::serve::Listen;
+use capstead_hostd::tls::TlsFiles;
+use capstead_hostnet::Config;
+use capstead_hostnet::HostNet;
+use capstead_image::pull::PullOptions;
+use capstead_image::store::Store;
+use capstead_vmm::Accel;
+use capstead_vmm::CloudHypervisor;
+use capstead_vmm::Confinement;
+use capstead_vmm::Driver;
+use capstead_vmm::DriverKind;
+use capstead_vmm::Firecracker;
+use capstead_vmm::Probe;
+use capstead_vmm::Qemu;
+use capstead_vmm::Runner;
+use capstead_vmm::best;
+use capstead_vmm::probe;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::cli::host::FLINTLOCKD;
+use crate::cli::host::Host as Command;
+use crate::cli::host::HostRun;
+use crate::cli::manager::LogFormat;
+use systemd::Systemd;
+
+mod systemd;
+
+/// The network of LANs that microVMs share without privileges.
+const LAN: &str = "10.77.0.0/24";
+
+/// Runs a command.
+pub fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Version { short: true, .. } => println!("{}", env!("CARGO_PKG_VERSION")),
+        Command::Version { .. } => println!("capstead {} (flintlock v0.11.0's protocol)", env!("CARGO_PKG_VERSION")),
+        Command::LanAgent => runtime()?.block_on(capstead_hostnet::agent::run()).context("cannot read the request or write the reply")?,
+        Command::Run(args) => runtime()?.block_on(serve(*args))?,
+    }
+    Ok(())
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")
+}
+
+/// How this program carries out a request of its own within a LAN.
+fn agent() -> anyhow::Result<Vec<OsString>> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    // Called as flintlockd, it takes the words that come after `host`.
+    let host = (program.file_stem() != Some(FLINTLOCKD.as_ref())).then(|| "host".into());
+    Ok([program.into_os_string()].into_iter().chain(host).chain(["lan-agent".into()]).collect())
+}
+
+async fn serve(args: HostRun) -> anyhow::Result<()> {
+    log(&args)?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    for flag in args.meaningless.given() {
+        tracing::warn!(flag, "means nothing here");
+    }
+    let mut listen = listen(&args)?;
+    let sockets = systemd::sockets(&mut listen)?;
+    let systemd = Systemd::from_env()?;
+    listen.check()?;
+
+    let state = std::path::absolute(&args.state_dir).context("--state-dir")?;
+    std::fs::create_dir_all(&state).with_context(|| format!("cannot make --state-dir {}; `--state-dir` names another", state.display()))?;
+    let (drivers, default) = drivers(&args).await?;
+    let run = args.run_dir.clone().unwrap_or_else(|| state.join("run"));
+    let instance = instance(&state)?;
+    let runner = Runner::new(&run, drivers, Confinement { landlock: true, cgroup: cgroup(&instance), user: None })?;
+    let store = Store::open(&state.join("images"))?;
+    let net = HostNet::open(Config {
+        instance,
+        dir: state.join("net"),
+        owner: None,
+        agent: agent()?,
+        lan_network: LAN.parse().context("the network of LANs")?,
+    })?;
+    let mirrors = args.registry_mirror.join(",").parse::<Mirrors>().context("--registry-mirror")?;
+    let pull = PullOptions { mirrors, ..PullOptions::default() };
+    let some = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
+    let options =
+        HostOptions { bridge: some(&args.bridge_name), parent: some(&args.parent_iface), local_images: args.local_images.clone() };
+    let world = World::new(state.join("vm"), runner, store, net, pull, options, default);
+    let metrics = Metrics::new(capstead_engine::metrics::process());
+    let settings = Settings { most_failures: args.maximum_retry, grace: args.delete_timeout };
+    let host = Host::start(world, settings, Records::open(&state.join("records"))?, metrics)?;
+
+    let served = listen.serve_on(&host, sockets).await?;
+    systemd.tell("READY=1");
+    tracing::info!(grpc = %served.grpc(), http = served.http().map(tracing::field::display), debug = served.debug().map(tracing::field::display), driver = %default, "serving; Ctrl-C ends it, and microVMs run on");
+    tokio::select! {
+        _ = interrupt.recv() => (),
+        _ = terminate.recv() => (),
+        // Whatever holds the host's table for good is found out by this call.
+        () = systemd.watch(|| drop(host.get(""))) => (),
+    }
+    systemd.tell("STOPPING=1");
+    served.stop().await;
+    host.stop();
+    Ok(())
+}
+
+fn log(args: &HostRun) -> anyhow::Result<()> {
+    let level = match args.verbosity {
+        0 | 1 => "info",
+        2..=8 => "info,capstead=debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("CAPSTEAD_LOG").unwrap_or_else(|_| level.into());
+    let layer = tracing_subscriber::fmt::layer();
+    let layer = match args.log_output.as_str() {
+        "stderr" => layer.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).boxed(),
+        "stdout" => layer.with_ansi(std::io::stdout().is_terminal()).boxed(),
+        path => {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = Mutex::new(file.with_context(|| format!("cannot write the log to {path}"))?);
+            match args.log_format {
+                LogFormat::Text => layer.with_ansi(false).with_writer(file).boxed(),
+                LogFormat::Json => layer.with_writer(file).json().flatten_event(true).boxed(),
+            }
+        }
+    };
+    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+    Ok(())
+}
+
+fn listen(args: &HostRun) -> anyhow::Result<Listen> {
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => {
+            let client_ca = args.tls_client_validate.then(|| args.tls_client_ca.clone()).flatten();
+            if args.tls_client_validate && client_ca.is_none() {
+                bail!("--tls-client-validate needs --tls-client-ca");
+            }
+            Some(TlsFiles { cert: cert.clone(), key: key.clone(), client_ca })
+        }
+        (None, None) => None,
+        _ => bail!("--tls-cert and --tls-key need each other"),
+    };
+    Ok(Listen {
+        grpc: address("--grpc-endpoint", &args.grpc_endpoint)?,
+        http: args.enable_http.then(|| address("--http-endpoint", &args.http_endpoint)).transpose()?,
+        debug: Some(&args.debug_endpoint).filter(|text| !text.is_empty()).map(|text| address("--debug-endpoint", text)).transpose()?,
+        tls,
+        token: args.basic_auth_token.as_deref().filter(|token| !token.is_empty()).map(Token::new),
+        insecure: args.insecure,
+    })
+}
+
+/// As Go reads it: a host's name or address and a port; without a host, every address.
+fn address(flag: &str, text: &str) -> anyhow::Result<SocketAddr> {
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    let found = full.to_socket_addrs().with_context(|| format!("{flag} {text}: HOST:PORT is expected"))?;
+    // `localhost` is 127.0.0.1 to clients that know no IPv6.
+    let mut found: Vec<SocketAddr> = found.collect();
+    found.sort_by_key(|address| !address.is_ipv4());
+    found.into_iter().next().with_context(|| format!("{flag} {text}: has no address"))
+}
+
+/// Those that work here, found out by running a guest of a few instructions; and the one for specs that name none.
+async fn drivers(args: &HostRun) -> anyhow::Result<(Vec<Arc<dyn Driver>>, DriverKind)> {
+    let mut probes: Vec<Probe> = Vec::new();
+    let mut drivers: Vec<Arc<dyn Driver>> = Vec::new();
+    for driver in candidates(args) {
+        if drivers.iter().any(|known| known.kind() == driver.kind()) {
+            continue;
+        }
+        let probed = probe(driver.as_ref()).await;
+        match &probed.result {
+            Ok(took) => {
+                tracing::info!(driver = %probed.driver, accel = %probed.accel, ?took, "works");
+                drivers.push(driver);
+            }
+            Err(error) => {
+                tracing::info!(driver = %probed.driver, accel = %probed.accel, why = %anyhow::anyhow!(error.to_string()), "does not work")
+            }
+        }
+        probes.push(probed);
+    }
+    let Some(best) = best(&probes).map(|probe| probe.driver) else {
+        let why: Vec<String> = probes
+            .iter()
+            .filter_map(|probe| Some(format!("{} ({}): {}", probe.driver, probe.accel, probe.result.as_ref().err()?)))
+            .collect();
+        bail!("no VMM runs a guest here: {}; install QEMU (Debian: qemu-system-x86), or name a VMM with --qemu-bin", why.join("; "));
+    };
+    let default = match args.default_provider.as_deref().filter(|name| !name.is_empty()) {
+        None => best,
+        Some(name) => {
+            let kind: DriverKind = name.parse().context("--default-provider")?;
+            if !drivers.iter().any(|driver| driver.kind() == kind) {
+                bail!("--default-provider {name}: does not work here; {best} does");
+            }
+            kind
+        }
+    };
+    Ok((drivers, default))
+}
+
+/// All that there may be, the better first.
+fn candidates(args: &HostRun) -> Vec<Arc<dyn Driver>> {
+    let mut all: Vec<Arc<dyn Driver>> = Vec::new();
+    if is_there(&args.firecracker_bin) {
+        all.push(Arc::new(Firecracker::new(&args.firecracker_bin)));
+    }
+    if is_there(&args.cloudhypervisor_bin) {
+        all.push(Arc::new(CloudHypervisor::new(&args.cloudhypervisor_bin)));
+    }
+    if is_there(&args.qemu_bin) {
+        all.push(Arc::new(Qemu::new(&args.qemu_bin, Accel::Kvm)));
+        all.push(Arc::new(Qemu::new(&args.qemu_bin, Accel::Tcg)));
+    }
+    all
+}
+
+/// A program that is not there needs no word: nobody has all VMMs.
+fn is_there(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    !program.is_empty() && (Path::new(program).is_file() || std::env::split_paths(&paths).any(|folder| folder.join(program).is_file()))
+}
+
+/// The folder for a cgroup of each VMM, where this host lets us have one. Its name does not depend on where the daemon itself is, so that VMMs are found
+/// again and a service manager that ends the daemon leaves them alone.
+fn cgroup(instance: &str) -> Option<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/mounts").ok()?;
+    let root = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        words.next().filter(|_| words.next() == Some("cgroup2"))
+    })?;
+    let folder = Path::new(root).join("capstead").join(instance);
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder)
+}
+
+/// Tells the devices of this daemon from those of another on the same machine; it stays as long as the state does.
+fn instance(state: &Path) -> anyhow::Result<String> {
+    let path: PathBuf = state.join("instance");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let name = format!("{:08x}", rand::random::<u32>());
+            let new = path.with_extension("new");
+            std::fs::write(&new, &name)
+                .and_then(|()| std::fs::rename(&new, &path))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(name)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}

@@ -1,0 +1,111 @@
+//! All microVMs of a host, and what a call makes of them. Pure: records are changed here and written elsewhere.
+
+use std::collections::BTreeMap;
+
+use capstead_flintlock::types::MicroVmSpec;
+use capstead_reconcile::Timestamp;
+use ulid::Ulid;
+
+use crate::accept::Accepted;
+use crate::record::Record;
+use crate::refusal::Refusal;
+
+/// The records, by uid.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    records: BTreeMap<String, Record>,
+    /// By namespace and name: no two microVMs have both alike.
+    uids: BTreeMap<(String, String), String>,
+}
+
+/// What a create comes to.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "made, written and gone")]
+pub enum Created {
+    /// This is to be written, and then put.
+    New(Record),
+    /// There is one like it, with this uid: the same client asks again.
+    Existing(String),
+}
+
+impl Table {
+    /// What is to be done for a create. `random` makes the uid its own.
+    ///
+    /// # Errors
+    ///
+    /// Another microVM has the name.
+    pub fn create(&self, accepted: Accepted, now: Timestamp, random: u128) -> Result<Created, Refusal> {
+        let Accepted { mut spec, driver } = accepted;
+        if let Some(known) = self.named(&spec.namespace, &spec.id) {
+            let taken = |why: &str| {
+                let message =
+                    format!("creating microvm: microvm {}/{} already exists with uid {}{why}", spec.namespace, spec.id, known.uid);
+                Refusal { code: tonic::Code::AlreadyExists, message }
+            };
+            if known.deleted {
+                return Err(taken(", and is being deleted: try again when it is gone"));
+            }
+            return if asked(&known.spec) == asked(&spec) && known.driver == driver {
+                Ok(Created::Existing(known.uid.clone()))
+            } else {
+                Err(taken(", and another spec"))
+            };
+        }
+        let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
+        let uid = Ulid::from_parts(milliseconds, random).to_string();
+        spec.uid = Some(uid.clone());
+        spec.created_at = Some(proto_time(now));
+        Ok(Created::New(Record::new(uid, driver, spec)))
+    }
+
+    /// Puts a record in, in place of the one before.
+    pub fn put(&mut self, record: Record) {
+        let name = (record.spec.namespace.clone(), record.spec.id.clone());
+        self.uids.insert(name, record.uid.clone());
+        self.records.insert(record.uid.clone(), record);
+    }
+
+    /// Forgets a microVM.
+    pub fn remove(&mut self, uid: &str) {
+        if let Some(record) = self.records.remove(uid) {
+            self.uids.remove(&(record.spec.namespace, record.spec.id));
+        }
+    }
+
+    /// The microVM with this uid.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or none is named. `doing` is what flintlock says before that.
+    pub fn get(&self, uid: &str, doing: &str) -> Result<&Record, Refusal> {
+        if uid.is_empty() {
+            return Err(Refusal::nameless());
+        }
+        self.records.get(uid).ok_or_else(|| Refusal::unknown_uid(doing, uid))
+    }
+
+    /// All that have this namespace and name; either is any when empty. The oldest first.
+    pub fn list<'a>(&'a self, namespace: &'a str, name: &'a str) -> impl Iterator<Item = &'a Record> {
+        let wanted = move |record: &&Record| {
+            (namespace.is_empty() || record.spec.namespace == namespace) && (name.is_empty() || record.spec.id == name)
+        };
+        self.records.values().filter(wanted)
+    }
+
+    fn named(&self, namespace: &str, name: &str) -> Option<&Record> {
+        self.records.get(self.uids.get(&(namespace.to_owned(), name.to_owned()))?)
+    }
+}
+
+/// What of a spec a client has asked for.
+fn asked(spec: &MicroVmSpec) -> MicroVmSpec {
+    MicroVmSpec { uid: None, created_at: None, updated_at: None, deleted_at: None, provider: None, ..spec.clone() }
+}
+
+/// Protobuf's form of a time.
+pub(crate) fn proto_time(time: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,419 @@
+//! The QEMU driver and the runner with the real QEMU, by software emulation, and guests of a few instructions.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use capstead_vmm::*;
+use futures::StreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+/// How long anything may take here. QEMU starts in 0.2 s; the machine may be busy.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// A guest that greets, then waits: it echoes its console, obeys single letters, and powers off when its power button is pressed.
+/// `r` resets, `p` panics, `h` halts, `s` spins. The addresses are those of QEMU's microvm: its ACPI event device and pvpanic.
+const PET: &[u8] = &[
+    0xbe, 0x2f, 0x01, 0x10, 0x00, // mov $greeting, %esi
+    0xb9, 0x10, 0x00, 0x00, 0x00, // mov $16, %ecx
+    0xba, 0xf8, 0x03, 0x00, 0x00, 0xf3, 0x6e, // mov $0x3f8, %edx; rep outsb
+    // loop:
+    0xf7, 0x05, 0x00, 0x00, 0xa0, 0xfe, 0x02, 0x00, 0x00, 0x00, 0x75, 0x23, // testl $2, 0xfea00000; jnz off    the power button
+    0xba, 0xfd, 0x03, 0x00, 0x00, 0xec, 0xa8, 0x01, 0x74, 0xea, // in 0x3fd; test $1; jz loop   nothing typed
+    0xba, 0xf8, 0x03, 0x00, 0x00, 0xec, 0xee, // in 0x3f8; out 0x3f8                            echo
+    0x3c, b'r', 0x74, 0x17, 0x3c, b'p', 0x74, 0x1c, 0x3c, b'h', 0x74, 0x20, 0x3c, b's', 0x74, 0x1f, 0xeb, 0xd1, //
+    0xc6, 0x05, 0x00, 0x02, 0xa0, 0xfe, 0x34, 0xeb, 0x11, // off: movb $0x34, 0xfea00200        sleep state 5
+    0xc6, 0x05, 0x02, 0x02, 0xa0, 0xfe, 0x42, 0xeb, 0x08, // reset: movb $0x42, 0xfea00202
+    0xba, 0x05, 0x05, 0x00, 0x00, 0xb0, 0x01, 0xee, // crash: out $1, 0x505
+    0xf4, 0xeb, 0xfd, // halt: hlt; jmp halt
+    0xeb, 0xfe, // spin: jmp spin
+    b'c', b'a', b'p', b's', b't', b'e', b'a', b'd', b':', b' ', b'a', b'l', b'i', b'v', b'e', b'\n',
+];
+
+/// A run root of its own, and no process left in it.
+struct Host {
+    dir: tempfile::TempDir,
+    runner: Runner,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self::confined(Confinement::default())
+    }
+
+    fn confined(confinement: Confinement) -> Self {
+        let dir = tempfile::Builder::new().prefix("vmm").tempdir().expect("temporary folder");
+        std::fs::write(dir.path().join("pet"), guest::elf(PET)).expect("written");
+        let runner = daemon(dir.path(), confinement);
+        Self { dir, runner }
+    }
+
+    fn machine(&self, uid: &str) -> Machine {
+        Machine {
+            uid: uid.parse().expect("uid"),
+            vcpus: 1,
+            memory_mib: 32,
+            kernel: self.dir.path().join("pet"),
+            initrd: None,
+            cmdline: CommandLine::default(),
+            disks: Vec::new(),
+            nics: Vec::new(),
+            vsock: false,
+            shares: Vec::new(),
+            metadata: Default::default(),
+            enter: Vec::new(),
+        }
+    }
+
+    async fn launch(&self, machine: &Machine) -> Process {
+        let launched = self.runner.launch(machine, DriverKind::Qemu).await.expect("launched");
+        assert_eq!((launched.adopted, launched.unconfined), (false, Vec::new()));
+        launched.process
+    }
+
+    /// Waits until the guest has written this to its console so many times.
+    async fn says(&self, uid: &Uid, text: &str, times: usize) {
+        let log = self.runner.folder(uid).expect("folder").serial_log();
+        let seen = || std::fs::read_to_string(&log).unwrap_or_default().matches(text).count() >= times;
+        let told = || format!("{:?}", tail(&self.runner.folder(uid).expect("folder").vmm_log(), 9));
+        wait(seen, told).await;
+    }
+
+    async fn alive(&self, uid: &Uid) {
+        self.says(uid, "capstead: alive", 1).await;
+    }
+
+    async fn console(&self, uid: &Uid) -> UnixStream {
+        UnixStream::connect(self.runner.folder(uid).expect("folder").console()).await.expect("console")
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        for found in self.runner.scan() {
+            let pid = rustix::process::Pid::from_raw(found.pid.cast_signed()).expect("a pid");
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+fn qemu() -> Qemu {
+    Qemu::new("qemu-system-x86_64", Accel::Tcg)
+}
+
+/// A host daemon that knows nothing but its folder.
+fn daemon(dir: &Path, confinement: Confinement) -> Runner {
+    Runner::new(&dir.join("run"), vec![Arc::new(qemu())], confinement).expect("runner")
+}
+
+async fn wait(done: impl Fn() -> bool, told: impl Fn() -> String) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < DEADLINE, "it never came: {}", told());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn running(runner: &Runner, uid: &Uid) -> GuestState {
+    let seen = runner.observe(uid).await.expect("observed");
+    let Observation::Running { guest, .. } = seen else { unreachable!("it does not run: {seen:?}") };
+    guest
+}
+
+#[tokio::test]
+async fn the_probe_runs_and_tells_a_driver_that_does_not() {
+    let works = probe_within(&qemu(), DEADLINE).await;
+    assert!(works.result.is_ok(), "{works:?}");
+    let missing = probe(&Qemu { program: "/nowhere/qemu".into(), ..qemu() }).await;
+    assert!(matches!(missing.result, Err(ProbeError::Start { .. })), "{missing:?}");
+    let broken = probe(&Qemu { program: "/bin/false".into(), ..qemu() }).await;
+    assert!(matches!(broken.result, Err(ProbeError::Ended { .. })), "{broken:?}");
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let hung = probe_within(&Qemu { program: sleeper(&dir.path().join("hangs")), ..qemu() }, Duration::from_millis(200)).await;
+    assert!(matches!(hung.result, Err(ProbeError::Hangs(_))), "{hung:?}");
+    let probes = [missing, broken, works, hung];
+    assert_eq!(best(&probes).map(|probe| (probe.driver, probe.accel)), Some((DriverKind::Qemu, Accel::Tcg)));
+    // Whatever /dev/kvm is here: an answer comes in time.
+    let start = Instant::now();
+    let kvm = probe(&Qemu::new("qemu-system-x86_64", Accel::Kvm)).await;
+    assert!(start.elapsed() < KVM_DEADLINE + Duration::from_secs(20), "{kvm:?}");
+}
+
+/// A VMM that never ends, as one in front of a broken `/dev/kvm`.
+fn sleeper(path: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, "#!/bin/sh\nexec sleep 600\n").expect("written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+    path.to_owned()
+}
+
+#[tokio::test]
+async fn one_process_whoever_launches_and_found_after_a_restart() {
+    let host = Host::new();
+    let machine = host.machine("one");
+    let uid = machine.uid.clone();
+    assert!(matches!(host.runner.observe(&uid).await.expect("observed"), Observation::Absent));
+    // Two at the same time: one starts it, the other finds it.
+    let (first, second) = tokio::join!(host.runner.launch(&machine, DriverKind::Qemu), host.runner.launch(&machine, DriverKind::Qemu));
+    let (first, second) = (first.expect("launched"), second.expect("found"));
+    assert_eq!(first.process.pid(), second.process.pid());
+    assert!(first.adopted != second.adopted);
+    let pid = first.process.pid();
+    host.alive(&uid).await;
+
+    // A daemon that starts anew knows nothing but the folder; then not even the record; then not even the lock.
+    drop((first, second));
+    let folder = host.runner.folder(&uid).expect("folder");
+    let state = host.runner.root().join(".state");
+    for lost in [None, Some("one.json"), Some("one.lock")] {
+        if let Some(file) = lost {
+            std::fs::remove_file(state.join(file)).expect("removed");
+        }
+        let again = daemon(host.dir.path(), Confinement::default());
+        let launched = again.launch(&machine, DriverKind::Qemu).await.expect("found");
+        assert!(launched.adopted, "without {lost:?}");
+        assert_eq!(launched.process.pid(), pid, "without {lost:?}");
+        assert_eq!(again.scan().len(), 1);
+        if lost.is_none() {
+            let found = again.find(&uid).await.expect("looked").expect("found");
+            assert_eq!((found.pid(), found.driver(), found.uid()), (pid, DriverKind::Qemu, &uid));
+            assert_eq!(running(&again, &uid).await, GuestState::Running);
+        }
+    }
+
+    // It is killed from outside: the descriptor tells.
+    let held = host.runner.launch(&machine, DriverKind::Qemu).await.expect("found").process;
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid.cast_signed()).expect("pid"), rustix::process::Signal::KILL)
+        .expect("killed");
+    assert_eq!(held.ended_within(DEADLINE).await.expect("waited"), Some(ExitStatus::Signal(9)));
+    assert!(host.runner.scan().is_empty());
+    assert_eq!(host.runner.list(), [uid.clone()].into(), "its folder is still there");
+
+    host.runner.remove(&uid).await.expect("removed");
+    host.runner.remove(&uid).await.expect("removed already");
+    assert!(host.runner.list().is_empty() && !folder.dir().exists());
+}
+
+#[tokio::test]
+async fn how_it_ended_is_remembered_and_it_starts_again() {
+    let host = Host::new();
+    let machine = host.machine("again");
+    let uid = machine.uid.clone();
+    let process = host.launch(&machine).await;
+    process.kill().expect("killed");
+    // Nobody waits: whoever observes next is told by the kernel, and writes it down.
+    wait(|| host.runner.scan().is_empty(), || "it lives".to_owned()).await;
+    drop(process);
+    for _ in 0..2 {
+        let runner = daemon(host.dir.path(), Confinement::default());
+        let seen = runner.observe(&uid).await.expect("observed");
+        assert!(matches!(seen, Observation::Exited { status: ExitStatus::Signal(9), .. }), "{seen:?}");
+    }
+    let next = host.launch(&machine).await;
+    host.alive(&uid).await;
+    assert_eq!(host.runner.kill(&uid).await.expect("killed").by, Means::Kill);
+    assert_eq!(host.runner.kill(&uid).await.expect("gone").by, Means::Nothing);
+    assert_eq!(next.ended_within(DEADLINE).await.expect("waited"), Some(ExitStatus::Unknown), "told once already");
+}
+
+#[tokio::test]
+async fn a_machine_that_qemu_refuses_tells_why() {
+    let host = Host::new();
+    let machine = Machine { kernel: "/nowhere/vmlinux".into(), ..host.machine("bad") };
+    // QEMU may end before or after it is held.
+    match host.runner.launch(&machine, DriverKind::Qemu).await {
+        Ok(launched) => drop(launched.process.ended_within(DEADLINE).await.expect("waited").expect("ended")),
+        Err(error) => assert!(matches!(error, LaunchError::Died { .. }), "{error}"),
+    }
+    let seen = host.runner.observe(&machine.uid).await.expect("observed");
+    assert!(matches!(&seen, Observation::Exited { said, .. } if said.iter().any(|line| line.contains("/nowhere/vmlinux"))), "{seen:?}");
+    let lacking = host.runner.launch(&Machine { vsock: true, ..machine }, DriverKind::Qemu).await.expect_err("refused");
+    assert!(matches!(lacking, LaunchError::Lacking(_)), "{lacking}");
+}
+
+#[tokio::test]
+async fn the_guest_shuts_down_when_asked_and_is_ended_when_deaf() {
+    let host = Host::new();
+    let (polite, deaf) = (host.machine("polite"), host.machine("deaf"));
+    host.launch(&polite).await;
+    host.launch(&deaf).await;
+    host.alive(&polite.uid).await;
+    host.alive(&deaf.uid).await;
+    host.console(&deaf.uid).await.write_all(b"h").await.expect("typed");
+    host.says(&deaf.uid, "h", 1).await;
+    let (gone, ended) =
+        tokio::join!(host.runner.shutdown(&polite.uid, DEADLINE), host.runner.shutdown(&deaf.uid, Duration::from_millis(300)));
+    assert_eq!(gone.expect("shut down"), Stopped { by: Means::PowerButton, status: ExitStatus::Code(0), refused: Vec::new() });
+    assert_eq!(ended.expect("ended"), Stopped { by: Means::Quit, status: ExitStatus::Code(0), refused: Vec::new() });
+    assert_eq!(host.runner.shutdown(&deaf.uid, DEADLINE).await.expect("gone").by, Means::Nothing);
+    host.runner.press_power(&deaf.uid).await.expect("gone is no error");
+}
+
+#[tokio::test]
+async fn the_console_echoes_events_are_told_and_a_reset_guest_comes_up_again() {
+    let host = Host::new();
+    let machine = host.machine("talk");
+    let uid = machine.uid.clone();
+    let process = host.launch(&machine).await;
+    host.alive(&uid).await;
+    let folder = host.runner.folder(&uid).expect("folder");
+    let mut events = host.runner.driver(DriverKind::Qemu).expect("driver").events(&folder).await.expect("events");
+    let mut next = async || tokio::time::timeout(DEADLINE, events.next()).await.expect("in time").expect("an event");
+
+    let mut console = host.console(&uid).await;
+    console.write_all(b"x").await.expect("typed");
+    let mut echo = [0];
+    tokio::time::timeout(DEADLINE, console.read_exact(&mut echo)).await.expect("in time").expect("echoed");
+    assert_eq!(&echo, b"x");
+    host.says(&uid, "x", 1).await;
+
+    console.write_all(b"r").await.expect("typed");
+    assert_eq!(next().await, GuestEvent::Reset("guest-reset".into()));
+    host.says(&uid, "capstead: alive", 2).await;
+    assert_eq!(running(&host.runner, &uid).await, GuestState::Running);
+
+    console.write_all(b"p").await.expect("typed");
+    assert_eq!(next().await, GuestEvent::Panicked);
+    assert_eq!(next().await, GuestEvent::Stopped);
+    // A daemon that was away when it happened sees it all the same.
+    assert_eq!(running(&daemon(host.dir.path(), Confinement::default()), &uid).await, GuestState::Panicked);
+    drop(console);
+    assert_eq!(host.runner.shutdown(&uid, Duration::ZERO).await.expect("ended").by, Means::Quit);
+    assert!(process.ended_within(DEADLINE).await.expect("waited").is_some());
+}
+
+#[tokio::test]
+async fn qemu_takes_every_disk_and_network_that_needs_no_privileges() {
+    let host = Host::new();
+    let path = |name: &str| host.dir.path().join(name);
+    for name in ["base", "seed"] {
+        std::fs::write(path(name), vec![0; 1 << 20]).expect("written");
+    }
+    let mut overlay = std::process::Command::new("qemu-img");
+    overlay.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(path("base")).arg(path("root"));
+    assert!(overlay.status().expect("qemu-img runs").success());
+    let disk = |name: &str, format, role| Disk {
+        path: path(name),
+        format,
+        read_only: role == DiskRole::Seed,
+        role,
+        backing: if format == DiskFormat::Qcow2 { vec![path("base")] } else { Vec::new() },
+        durable: role == DiskRole::Seed,
+    };
+    // Port 0 is whichever is free.
+    let forward = |protocol| Forward { protocol, host: std::net::SocketAddrV4::new([127, 0, 0, 1].into(), 0), guest_port: 22 };
+    let switch = tokio::net::UnixListener::bind(path("switch")).expect("bound");
+    let hosts = [
+        HostNic::User(vec![forward(Protocol::Tcp), forward(Protocol::Udp)]),
+        HostNic::Stream(path("switch")),
+        HostNic::Dgram { local: path("a"), remote: path("b") },
+    ];
+    let nic = |(index, host)| Nic { id: format!("eth{index}"), mac: Mac([2, 0, 0, 0, 0, index]), mtu: Some(1400), host, metadata: false };
+    let machine = Machine {
+        disks: vec![disk("root", DiskFormat::Qcow2, DiskRole::Root), disk("seed", DiskFormat::Raw, DiskRole::Seed)],
+        nics: (0..).zip(hosts).map(nic).collect(),
+        cmdline: [("quiet", ""), ("label", "a b")].into_iter().collect(),
+        ..host.machine("full")
+    };
+    host.launch(&machine).await;
+    host.alive(&machine.uid).await;
+    tokio::time::timeout(DEADLINE, switch.accept()).await.expect("in time").expect("it joined the switch");
+    let folder = host.runner.folder(&machine.uid).expect("folder");
+    let mut qmp = Qmp::connect(&folder.control(), DEADLINE).await.expect("connected");
+    let disks = qmp.execute("query-block", None).await.expect("answered");
+    let read_only: Vec<_> = disks.as_array().expect("a list").iter().map(|disk| disk["inserted"]["ro"].as_bool()).collect();
+    assert_eq!(read_only, [Some(false), Some(true)], "{disks}");
+    assert_eq!(disks[0]["inserted"]["image"]["backing-filename"], path("base").display().to_string());
+}
+
+#[tokio::test]
+async fn a_guest_that_spins_silently_is_told() {
+    let host = Host::new();
+    let machine = host.machine("spin");
+    let uid = machine.uid.clone();
+    let process = host.launch(&machine).await;
+    host.alive(&uid).await;
+    host.console(&uid).await.write_all(b"s").await.expect("typed");
+    host.says(&uid, "alive\ns", 1).await;
+    let folder = host.runner.folder(&uid).expect("folder");
+    let mut watch = BootWatch::new(Duration::from_millis(300));
+    let start = Instant::now();
+    loop {
+        if let Boot::Stuck(silent) = watch.look(Sample::of(&process, &folder).expect("it lives")) {
+            assert!(silent >= Duration::from_millis(300));
+            break;
+        }
+        assert!(start.elapsed() < DEADLINE, "it never was called stuck");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    host.runner.kill(&uid).await.expect("killed");
+}
+
+#[tokio::test]
+async fn a_confined_vmm_works_and_reaches_no_other_file() {
+    let host = Host::confined(Confinement { landlock: true, ..Confinement::default() });
+    let machine = host.machine("caged");
+    let launched = host.runner.launch(&machine, DriverKind::Qemu).await.expect("launched");
+    host.alive(&machine.uid).await;
+    assert_eq!(running(&host.runner, &machine.uid).await, GuestState::Running);
+    // The daemon itself is as free as before.
+    assert!(std::fs::read("/proc/self/environ").is_ok());
+    if launched.unconfined.is_empty() {
+        let folder = host.runner.folder(&machine.uid).expect("folder");
+        let mut qmp = Qmp::connect(&folder.control(), DEADLINE).await.expect("connected");
+        let other = host.dir.path().join("other");
+        let dump =
+            |path: &Path| serde_json::json!({"paging": false, "protocol": format!("file:{}", path.display()), "begin": 0, "length": 4096});
+        let refused = qmp.execute("dump-guest-memory", Some(dump(&other))).await.expect_err("out of reach");
+        assert!(matches!(refused, ControlError::Refused { .. }), "{refused}");
+        qmp.execute("dump-guest-memory", Some(dump(&folder.file("own")))).await.expect("within reach");
+        assert!(folder.file("own").exists() && !other.exists());
+    } else {
+        eprintln!("the host does not confine: {:?}", launched.unconfined);
+    }
+    host.runner.remove(&machine.uid).await.expect("removed");
+}
+
+/// A cgroup v2 folder that this test may write to, if the host lets it.
+fn cgroup() -> Option<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/mounts").ok()?;
+    let mount = mounts.lines().find_map(|line| {
+        line.split(' ').collect::<Vec<_>>().get(..3).filter(|words| words[2] == "cgroup2").map(|words| words[1].to_owned())
+    })?;
+    let own = Path::new(&mount).join(format!("capstead-vmm-test-{}", std::process::id()));
+    std::fs::create_dir(&own).ok()?;
+    Some(own)
+}
+
+#[tokio::test]
+async fn a_vmm_has_its_own_user_and_cgroup_where_the_host_allows() {
+    use std::os::unix::fs::PermissionsExt;
+    let (group, root) = (cgroup(), rustix::process::geteuid().is_root());
+    let parent = group.clone().unwrap_or_else(|| "/nowhere".into());
+    let host = Host::confined(Confinement { landlock: false, user: Some((65534, 65534)), cgroup: Some(parent.clone()) });
+    std::fs::set_permissions(host.dir.path(), std::fs::Permissions::from_mode(0o711)).expect("opened");
+    let machine = host.machine("nobody");
+    let launched = host.runner.launch(&machine, DriverKind::Qemu).await.expect("launched");
+    host.alive(&machine.uid).await;
+    assert_eq!(running(&host.runner, &machine.uid).await, GuestState::Running);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", launched.process.pid())).expect("it lives");
+    assert_eq!(status.contains("Uid:\t65534\t65534"), root, "{status}");
+    assert_eq!(
+        launched.unconfined.len(),
+        usize::from(!root) + usize::from(group.is_none()),
+        "what is not, is told: {:?}",
+        launched.unconfined
+    );
+    let own = parent.join("nobody");
+    if group.is_some() {
+        let members = std::fs::read_to_string(own.join("cgroup.procs")).expect("there");
+        assert_eq!(members.trim(), launched.process.pid().to_string());
+        std::fs::remove_dir(&own).expect_err("it is in use");
+    }
+    host.runner.remove(&machine.uid).await.expect("removed");
+    assert!(host.runner.list().is_empty() && !own.exists());
+    if group.is_some() {
+        std::fs::remove_dir(parent).expect("empty");
+    }
+}

@@ -1,0 +1,204 @@
+//! A microVM host as its users meet it: the real daemon, grpcurl, QEMU, a registry, and guests with a real Linux and its real cloud-init.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod chaos;
+mod daemon;
+#[path = "../lab/grpcurl.rs"]
+mod grpcurl;
+mod guest;
+#[path = "../../crates/hostnet/tests/support/mod.rs"]
+mod namespace;
+#[allow(dead_code, reason = "the library's tests use all of it")]
+#[path = "../../crates/artifact/tests/fetch/registry.rs"]
+mod registry;
+mod ssh;
+#[allow(unused_imports, reason = "these tests need no plane")]
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use serde_json::json;
+
+use daemon::Daemon;
+use namespace::ip;
+use registry::TestRegistry;
+use ssh::At;
+use ssh::Key;
+use support::kernel;
+use support::until;
+
+/// A spec of a guest of ours, by name, with these interfaces.
+fn spec(registry: &str, name: &str, key: &Key, interfaces: &Value) -> Value {
+    let user_data = json!({
+        "ssh_authorized_keys": [key.public],
+        "write_files": [{ "path": "/etc/told", "content": format!("hello {name}\n"), "permissions": "0640" }],
+        "runcmd": [["sh", "-c", "cp /etc/told /etc/done"]],
+    });
+    let meta_data = format!("instance_id: test/{name}\nlocal_hostname: {name}\n");
+    let kernel = format!("{registry}/guest/kernel:1");
+    json!({
+        "id": name, "namespace": "test", "vcpu": 1, "memory_in_mb": 1024,
+        "labels": { "test": "host" },
+        "kernel": { "image": kernel, "filename": "boot/vmlinuz", "add_network_config": true, "cmdline": { "net.ifnames": "0", "mitigations": "off", "quiet": "" } },
+        "initrd": { "image": kernel, "filename": "boot/initrd" },
+        "root_volume": { "id": "root", "size_in_mb": 1500, "source": { "container_source": format!("{registry}/guest/root:1") } },
+        "interfaces": interfaces,
+        "metadata": {
+            "meta-data": STANDARD.encode(meta_data),
+            "user-data": STANDARD.encode(format!("#cloud-config\n{user_data}\n")),
+        },
+    })
+}
+
+/// The port of this machine that leads to a guest's port 22.
+fn forwarded(told: &Value, device: &str) -> u16 {
+    let name = told["status"]["networkInterfaces"][device]["hostDeviceName"].as_str().unwrap_or_default();
+    let port = name.strip_prefix("127.0.0.1:").and_then(|rest| rest.strip_suffix("->22")).and_then(|port| port.parse().ok());
+    port.unwrap_or_else(|| panic!("{told:#}"))
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let found = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    found.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| !name.starts_with('.')).collect()
+}
+
+#[test]
+fn guests_boot_with_what_they_were_given_on_every_kind_of_network() {
+    let guest = guest::made();
+    // Built where there is a network.
+    grpcurl::run(&["-version"]).ok();
+    let at = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    drop(at.block_on(TestRegistry::start(tempfile::tempdir().unwrap().path())));
+    drop(at);
+    namespace::in_namespace("guests_boot_with_what_they_were_given_on_every_kind_of_network", || async move {
+        let folder = tempfile::Builder::new().prefix("host").tempdir().unwrap();
+        let registry = TestRegistry::start(folder.path()).await;
+        guest::push(&registry, &guest).await;
+        let root = namespace::root_on_the_host();
+        // Nothing else is to be done on this thread.
+        networks(folder.path(), &registry.address, root);
+    });
+}
+
+fn networks(folder: &Path, registry: &str, root: bool) {
+    let key = Key::make(folder);
+    for line in ["link add br0 type bridge", "addr add 10.20.0.1/24 dev br0", "link set br0 up"] {
+        ip(line);
+    }
+    for line in ["link add outer type veth peer name inner", "addr add 10.21.0.1/24 dev outer", "link set outer up", "link set inner up"] {
+        ip(line);
+    }
+    let before = kernel_devices();
+    let mut daemon = Daemon::start(&folder.join("s"), &["--bridge-name", "br0", "--parent-iface", "inner"]);
+
+    let tap = |device: &str, bridge: Option<&str>, address: Option<&str>| {
+        let mut interface = json!({ "device_id": device, "type": "TAP" });
+        bridge.iter().for_each(|bridge| interface["overrides"] = json!({ "bridge_name": bridge }));
+        address.iter().for_each(|address| interface["address"] = json!({ "address": address }));
+        interface
+    };
+    let mut wires = vec![tap("eth0", Some("user"), None), tap("eth1", None, Some("10.20.0.10/24"))];
+    if root {
+        wires.push(json!({ "device_id": "eth2", "type": "MACVTAP", "address": { "address": "10.21.0.10/24" } }));
+    } else {
+        println!("no macvtap: its device takes root");
+    }
+    let mut wired = spec(registry, "wired", &key, &json!(wires));
+    let volume = |id: &str, point: &str| {
+        let source = json!({ "container_source": format!("{registry}/guest/kernel:1") });
+        json!({ "id": id, "size_in_mb": 100, "mount_point": point, "source": source })
+    };
+    wired["additional_volumes"] = json!([volume("one", "/one"), volume("two", "/two")]);
+    let wired_uid = daemon.create(&wired);
+    // Said again it is the same; said otherwise it is refused.
+    assert_eq!(daemon.create(&wired), wired_uid);
+    let mut other = wired.clone();
+    other["vcpu"] = json!(2);
+    assert_eq!(daemon.call("CreateMicroVM", &json!({ "microvm": other })).error().0, "AlreadyExists");
+
+    let lans: Vec<String> =
+        ["lan1", "lan2"].map(|name| daemon.create(&spec(registry, name, &key, &json!([tap("eth0", Some("user-lan"), None)])))).into();
+
+    // The VMM's own NAT, where an address is asked for by DHCP.
+    let told = daemon.reaches(&wired_uid, "CREATED");
+    assert_eq!(told["spec"]["labels"], json!({ "test": "host" }));
+    let at = At { host: "127.0.0.1", port: forwarded(&told, "eth0") };
+    let said = key.run(&at, "cat /etc/done && hostname && stat -c %a /etc/told && df -m / | tail -n 1", || daemon.console(&wired_uid));
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(&lines[..3], ["hello wired", "wired", "640"], "{said}");
+    let megabytes: u32 = lines[3].split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!((1300..=1500).contains(&megabytes), "the root file system has the size that was asked for: {said}");
+    let volumes = key.run(&at, "ls /one/boot && touch /two/mine && df -m /two | tail -n 1", || daemon.console(&wired_uid));
+    assert!(volumes.contains("vmlinuz") && volumes.contains("/dev/vdc"), "{volumes}");
+
+    // A bridge, and a macvtap that is reached from the other end of the wire.
+    let look = || daemon.console(&wired_uid);
+    assert_eq!(key.run(&At { host: "10.20.0.10", port: 22 }, "cat /etc/done", look), "hello wired");
+    if root {
+        assert_eq!(key.run(&At { host: "10.21.0.10", port: 22 }, "hostname", look), "wired");
+    }
+
+    // A LAN without privileges.
+    let told: Vec<Value> = lans.iter().map(|uid| daemon.reaches(uid, "CREATED")).collect();
+    let ats: Vec<At<'_>> = told.iter().map(|told| At { host: "127.0.0.1", port: forwarded(told, "eth0") }).collect();
+    let address = key.run(&ats[1], "hostname -I", || daemon.console(&lans[1]));
+    let reached = format!("bash -c '</dev/tcp/{address}/22' && hostname");
+    assert_eq!(key.run(&ats[0], &reached, || daemon.console(&lans[0])), "lan1");
+
+    // The daemon dies, and the guests do not notice.
+    let pids = |daemon: &Daemon| -> Vec<Option<u32>> { [&wired_uid, &lans[0], &lans[1]].iter().map(|uid| daemon.vmm(uid)).collect() };
+    let running = pids(&daemon);
+    assert!(running.iter().all(Option::is_some), "{running:?}");
+    daemon.kill_and_start();
+    assert_eq!(pids(&daemon), running);
+    daemon.reaches(&wired_uid, "CREATED");
+    assert_eq!(key.run(&at, "hostname", || daemon.console(&wired_uid)), "wired");
+
+    // A guest starts anew, and the VMM of another dies, which is told.
+    let boots = "cat /proc/sys/kernel/random/boot_id";
+    let first = key.run(&ats[1], boots, || daemon.console(&lans[1]));
+    key.run(&ats[1], "systemctl reboot --no-block; true", || daemon.console(&lans[1]));
+    kernel::kill(running[0].unwrap());
+    until("the death is told", || {
+        let told = daemon.call("GetMicroVM", &json!({ "uid": wired_uid })).json()["microvm"].clone();
+        let retries = told["status"]["retry"].as_i64().unwrap_or_default();
+        if retries > 0 { Ok(()) } else { Err(format!("{told:#}")) }
+    });
+    // That one comes up again with its disk, the first in the same process.
+    let told = daemon.reaches(&wired_uid, "CREATED");
+    let at = At { host: "127.0.0.1", port: forwarded(&told, "eth0") };
+    assert_eq!(key.run(&at, "ls /two/mine", || daemon.console(&wired_uid)), "/two/mine");
+    until_other(&key, &ats[1], boots, &first, || daemon.console(&lans[1]));
+    assert_eq!(daemon.vmm(&lans[1]), running[2]);
+
+    // Nothing is left of what is deleted.
+    for uid in [&wired_uid, &lans[0], &lans[1]] {
+        daemon.call("DeleteMicroVM", &json!({ "uid": uid })).ok();
+    }
+    until("all are gone", || if daemon.list().is_empty() { Ok(()) } else { Err(format!("{:#?}\n{}", daemon.list(), daemon.log())) });
+    assert_eq!(pids(&daemon), [None; 3]);
+    for folder in ["vm", "records", "run", "net/records", "net/lans"] {
+        assert_eq!(entries(&daemon.state.join(folder)), Vec::<String>::new(), "{folder}");
+    }
+    assert_eq!(kernel_devices(), before);
+    assert_eq!(daemon.processes(), Vec::<String>::new());
+}
+
+/// Waits until a command prints something else.
+fn until_other(key: &Key, at: &At<'_>, command: &str, first: &str, look: impl Fn() -> String) {
+    support::within(daemon::BOOT, "the guest has started anew", || {
+        let now = key.run(at, command, &look);
+        if now == first { Err(now) } else { Ok(()) }
+    });
+}
+
+/// The network devices of this namespace.
+fn kernel_devices() -> Vec<String> {
+    namespace::devices().iter().map(|device| device["ifname"].as_str().unwrap().to_owned()).collect()
+}

@@ -1,0 +1,15 @@
+//! The commands with which people work on a host: `capstead vm` against simulated and real ones, `capstead image` on a store and a real registry.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod here;
+mod images;
+mod lab;
+mod microvms;
+mod real;
+#[allow(dead_code, reason = "the library's tests use all of it")]
+#[path = "../../crates/artifact/tests/fetch/registry.rs"]
+mod registry;
+#[allow(unused_imports, reason = "these tests need no plane")]
+#[path = "../support/mod.rs"]
+mod support;

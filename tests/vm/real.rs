@@ -1,0 +1,124 @@
+//! A real host: a microVM with QEMU, whose guest says a word and then repeats what it is told.
+
+use std::fs;
+use std::fs::File;
+use std::path::Path;
+use std::process::Child;
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::support::Capstead;
+use crate::support::kernel;
+use crate::support::until;
+
+/// Writes to its serial port, then echoes it for ever.
+const ECHO: &[u8] = &[
+    0xbe, 0xf4, 0x00, 0x10, 0x00, // mov $alive, %esi
+    0xb9, 0x06, 0x00, 0x00, 0x00, // mov $6, %ecx
+    0xba, 0xf8, 0x03, 0x00, 0x00, 0xf3, 0x6e, // mov $0x3f8, %edx; rep outsb
+    0xba, 0xfd, 0x03, 0x00, 0x00, 0xec, 0xa8, 0x01, 0x74, 0xf6, // loop: in 0x3fd; test $1; jz loop
+    0xba, 0xf8, 0x03, 0x00, 0x00, 0xec, 0xee, 0xeb, 0xed, // in 0x3f8; out 0x3f8; jmp loop
+    b'a', b'l', b'i', b'v', b'e', b'\n', // alive, at 0x1000f4
+];
+
+const TOKEN: &str = "open sesame";
+
+/// A running `capstead host run`. Dropped, it is killed, and its VMMs with it.
+struct Host {
+    process: Child,
+    folder: tempfile::TempDir,
+    address: String,
+}
+
+impl Host {
+    fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("vm").tempdir().unwrap();
+        let log = folder.path().join("log");
+        let state = folder.path().join("s");
+        let flags = ["--grpc-endpoint", "127.0.0.1:0", "--basic-auth-token", TOKEN, "--deleteMicroVM-timeout", "1s", "--state-dir"];
+        let words = [&["host", "run"], &flags[..], &[state.to_str().unwrap()]].concat();
+        let mut command = Capstead::new(folder.path(), words).command;
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
+        let mut host = Self { process, folder, address: String::new() };
+        host.address = until("the host serves", || {
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            let address = text.split_once("grpc=").and_then(|(_, rest)| rest.split_whitespace().next());
+            address.map(str::to_owned).ok_or(text)
+        });
+        host
+    }
+
+    fn state(&self) -> String {
+        self.folder.path().join("s").to_str().unwrap().to_owned()
+    }
+
+    fn command(&self, words: &[&str]) -> Capstead {
+        let command = Capstead::new(self.folder.path(), words).env("FLINTLOCKD_STATE_DIR", self.state());
+        command.env("CAPSTEAD_HOST", &self.address).env("CAPSTEAD_HOST_TOKEN", TOKEN)
+    }
+
+    /// Takes in a raw file under a name.
+    fn import(&self, name: &str, content: &[u8]) {
+        let file = self.folder.path().join("file");
+        fs::write(&file, content).unwrap();
+        self.command(&["image", "import", &format!("file:{}", file.display()), "--as", name]).run().ok();
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let left = fs::read_dir(Path::new(&self.state()).join("vm")).into_iter().flatten().filter_map(Result::ok);
+        for uid in left.filter_map(|entry| entry.file_name().into_string().ok()) {
+            kernel::running_with(&uid).into_iter().for_each(kernel::kill);
+        }
+    }
+}
+
+#[test]
+fn people_make_a_microvm_sit_at_its_console_and_delete_it() {
+    let host = Host::start();
+    host.import("local.test/kernel:1", &capstead_vmm::guest::elf(ECHO));
+    host.import("local.test/disk:1", &vec![0; 1 << 20]);
+    let vm = |words: &[&str]| host.command(&[&["vm"], words].concat());
+    let error = vm(&["ls", "--token", "other"]).run().fails(1);
+    assert!(error.contains("give it with --token"), "{error}");
+
+    let create =
+        ["create", "m1", "--kernel", "local.test/kernel:1", "--root", "local.test/disk:1", "--network", "user", "--label", "a=b", "--wait"];
+    let said = vm(&create).run().ok();
+    assert!(said.contains(") runs at 127.0.0.1:") && said.contains("->22"), "{said}");
+    let table = vm(&["ls"]).run().ok();
+    assert!(table.contains("qemu") && table.contains("CREATED"), "{table}");
+    // The same again is the same one.
+    let again = vm(&create).run().ok();
+    assert_eq!(again, said);
+
+    let logs = |text: &str| {
+        until(text, || {
+            let logs = vm(&["logs", "m1"]).run().ok();
+            if logs.contains(text) { Ok(()) } else { Err(logs) }
+        });
+    };
+    logs("alive\n");
+    let left = vm(&["console", "m1"]).input("hello\x1d").run();
+    assert!(left.err.contains("the microVM runs on"), "{left:?}");
+    logs("hello");
+
+    let listed = host.command(&["image", "ls", "-o", "json"]).run().json();
+    assert_eq!((&listed[0]["usedBy"], &listed[1]["usedBy"]), (&json!(["default/m1"]), &json!(["default/m1"])));
+    let error = host.command(&["image", "rm", "local.test/kernel:1"]).run().fails(1);
+    assert!(error.contains("default/m1"), "{error}");
+    assert!(host.command(&["image", "prune", "--all"]).run().ok().contains("nothing to remove"));
+
+    vm(&["delete", "m1"]).run().ok();
+    assert_eq!(vm(&["ls", "-o", "json"]).run().json(), json!([]));
+    let error = vm(&["logs", "m1"]).run().fails(1);
+    assert!(error.contains("there is no microVM m1"), "{error}");
+    assert_eq!(
+        host.command(&["image", "prune", "--all", "-o", "json"]).run().json()["images"],
+        json!(["local.test/disk:1", "local.test/kernel:1"])
+    );
+}
