@@ -66,8 +66,9 @@ impl Lab {
             let report = Pass::new(Vec::new()).report();
             self.finish(n, known, &report, &plan, Again::of(&plan, looked));
         } else {
+            let again = Again::of(&plan, looked);
             let pass = Pass::new(plan.steps);
-            self.slots[n].running = Some(Running { base: api, known, pass, again: Again::of(&plan, looked), reply: None });
+            self.slots[n].running = Some(Running { base: api, known, pass, again, reply: None });
         }
     }
 
