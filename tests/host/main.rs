@@ -17,7 +17,6 @@ mod ssh;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::fs;
 use std::path::Path;
 
 use base64::Engine;
@@ -25,11 +24,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use serde_json::json;
 
-use daemon::Daemon;
 use namespace::ip;
 use registry::TestRegistry;
 use ssh::At;
 use ssh::Key;
+use support::entries;
+use support::host::HostDaemon;
 use support::kernel;
 use support::until;
 
@@ -63,11 +63,6 @@ fn forwarded(told: &Value, device: &str) -> u16 {
     port.unwrap_or_else(|| panic!("{told:#}"))
 }
 
-fn entries(folder: &Path) -> Vec<String> {
-    let found = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    found.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| !name.starts_with('.')).collect()
-}
-
 #[test]
 fn guests_boot_with_what_they_were_given_on_every_kind_of_network() {
     let guest = guest::made();
@@ -95,7 +90,7 @@ fn networks(folder: &Path, registry: &str, root: bool) {
         ip(line);
     }
     let before = kernel_devices();
-    let mut daemon = Daemon::start(&folder.join("s"), &["--bridge-name", "br0", "--parent-iface", "inner"]);
+    let mut daemon = HostDaemon::start(&folder.join("s"), &["--bridge-name", "br0", "--parent-iface", "inner"]);
 
     let tap = |device: &str, bridge: Option<&str>, address: Option<&str>| {
         let mut interface = json!({ "device_id": device, "type": "TAP" });
@@ -152,7 +147,7 @@ fn networks(folder: &Path, registry: &str, root: bool) {
     assert_eq!(key.run(&ats[0], &reached, || daemon.console(&lans[0])), "lan1");
 
     // The daemon dies, and the guests do not notice.
-    let pids = |daemon: &Daemon| -> Vec<Option<u32>> { [&wired_uid, &lans[0], &lans[1]].iter().map(|uid| daemon.vmm(uid)).collect() };
+    let pids = |daemon: &HostDaemon| -> Vec<Option<u32>> { [&wired_uid, &lans[0], &lans[1]].iter().map(|uid| daemon.vmm(uid)).collect() };
     let running = pids(&daemon);
     assert!(running.iter().all(Option::is_some), "{running:?}");
     daemon.kill_and_start();
