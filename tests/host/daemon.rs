@@ -46,6 +46,15 @@ impl HostDaemon {
         String::from_utf8_lossy(&fs::read(self.serial(uid)).unwrap_or_default()).into_owned()
     }
 
+    /// Waits until cloud-init has done all that user-data said, which it tells on the console. To look from inside costs the guest more than booting.
+    #[track_caller]
+    pub fn finished(&self, uid: &str) {
+        within(BOOT, &format!("{uid} has booted"), || {
+            let text = self.console(uid);
+            if text.contains(" finished at ") { Ok(()) } else { Err(format!("{text}\n{}", self.log())) }
+        });
+    }
+
     /// All processes that are there for microVMs of this folder, by their command lines.
     pub fn processes(&self) -> Vec<String> {
         let instance = fs::read_to_string(self.state.join("instance")).unwrap();
