@@ -2,16 +2,11 @@
 
 use std::error::Error;
 use std::fs;
-use std::fs::File;
 use std::io::Read;
 use std::io::Write;
-use std::net::TcpListener;
 use std::net::TcpStream;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -31,32 +26,29 @@ use tonic::transport::Endpoint;
 
 use crate::Outcome;
 use crate::PATIENCE;
+use crate::support::host::HostDaemon;
+use crate::support::kernel;
 
 pub struct Daemon {
-    process: Child,
-    pub state: PathBuf,
+    host: HostDaemon,
     images: PathBuf,
-    grpc: u16,
-    debug: u16,
 }
 
 impl Daemon {
-    pub fn start(state: &Path, images: &Path) -> Outcome<Self> {
-        fs::create_dir_all(state)?;
-        let port = || Ok::<_, std::io::Error>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
-        let (grpc, debug) = (port()?, port()?);
+    pub fn start(state: &Path, images: &Path) -> Self {
         let program = std::env::var("CAPSTEAD").unwrap_or_else(|_| env!("CARGO_BIN_EXE_capstead").to_owned());
-        let mut command = Command::new(program);
-        command.args(["host", "run", "--deleteMicroVM-timeout", "10ms", "--grpc-endpoint", &format!("127.0.0.1:{grpc}")]);
-        command.args(["--debug-endpoint", &format!("127.0.0.1:{debug}")]).arg("--state-dir").arg(state).arg("--local-images").arg(images);
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(state.join("log"))?).spawn()?;
-        let daemon = Self { process, state: state.to_owned(), images: images.to_owned(), grpc, debug };
-        wait("the daemon serves", || TcpStream::connect(("127.0.0.1", debug)).is_ok())?;
-        Ok(daemon)
+        let local = images.to_string_lossy();
+        let flags: [&str; 6] = ["--deleteMicroVM-timeout", "10ms", "--debug-endpoint", "127.0.0.1:0", "--local-images", &local];
+        let host = HostDaemon::start_of(program, state, &flags);
+        Self { host, images: images.to_owned() }
+    }
+
+    pub fn state(&self) -> &Path {
+        &self.host.state
     }
 
     pub async fn client(&self) -> Outcome<MicroVmClient<Channel>> {
-        let endpoint = Endpoint::try_from(format!("http://127.0.0.1:{}", self.grpc))?;
+        let endpoint = Endpoint::try_from(format!("http://{}", self.host.address))?;
         Ok(MicroVmClient::new(endpoint.connect().await?).max_decoding_message_size(64 << 20))
     }
 
@@ -111,31 +103,27 @@ impl Daemon {
 
     /// The log of its guest's console.
     pub fn serial(&self, uid: &str) -> PathBuf {
-        self.state.join("run").join(uid).join("serial.log")
+        self.host.serial(uid)
     }
 
     /// Its root disk.
     pub fn disk(&self, uid: &str) -> PathBuf {
-        let vm = self.state.join("vm").join(uid);
+        let vm = self.host.state.join("vm").join(uid);
         let base = vm.join("root.base");
         if base.exists() { base } else { vm.join("root.img") }
     }
 
     /// The words by which its VMM was started.
     pub fn command(&self, uid: &str) -> Outcome<Vec<String>> {
-        for entry in fs::read_dir("/proc")?.filter_map(Result::ok) {
-            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let words: Vec<String> = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-            if words.iter().any(|word| word == uid) {
-                return Ok(words.into_iter().filter(|word| !word.is_empty()).collect());
-            }
-        }
-        Err(format!("no process runs {uid}").into())
+        let pid = self.host.vmm(uid).ok_or_else(|| format!("no process runs {uid}"))?;
+        let line = fs::read(format!("/proc/{pid}/cmdline"))?;
+        let words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+        Ok(words.filter(|word| !word.is_empty()).collect())
     }
 
     /// How long all of these steps took together, in seconds.
     pub fn step(&self, step: &str) -> Outcome<f64> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.debug))?;
+        let mut stream = TcpStream::connect(self.host.told("debug").ok_or("it serves no metrics")?)?;
         stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: bench\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
@@ -144,21 +132,8 @@ impl Daemon {
     }
 
     /// Memory that is the daemon's own, in MB.
-    pub fn memory(&self) -> Outcome<f64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).ok_or("no RssAnon in /proc")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1000.0)
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let left = fs::read_dir(self.state.join("vm")).into_iter().flatten().filter_map(Result::ok);
-        for uid in left.filter_map(|entry| entry.file_name().into_string().ok()) {
-            let _ = Command::new("pkill").args(["-9", "-f", &uid]).status();
-        }
+    pub fn memory(&self) -> f64 {
+        kernel::anonymous_memory(self.host.pid()) as f64 / 1e6
     }
 }
 

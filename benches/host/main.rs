@@ -2,8 +2,15 @@
 //!
 //! `CAPSTEAD` names the binary to measure. Nothing is asserted: a figure is to be read, not to fail.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the bench")]
+
 mod daemon;
 mod images;
+#[path = "../../crates/image/tests/support/layout.rs"]
+mod layout;
+#[allow(unused_imports, reason = "this bench needs no plane")]
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 use std::error::Error;
 use std::fs;
@@ -14,6 +21,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use capstead_flintlock::api::ListMicroVMsRequest;
+use capstead_vmm::guest;
 use daemon::Daemon;
 
 /// Turns of each side that count.
@@ -29,7 +37,7 @@ fn main() -> Outcome<()> {
     let dir = tempfile::Builder::new().prefix("bench").tempdir()?;
     let images = images::make(dir.path())?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let daemon = Daemon::start(&dir.path().join("s"), &images)?;
+    let daemon = Daemon::start(&dir.path().join("s"), &images);
     start(&runtime, &daemon)?;
     if let Some(tar) = images::large() {
         unpack(&runtime, &daemon, dir.path(), &tar)?;
@@ -45,9 +53,9 @@ fn start(runtime: &tokio::runtime::Runtime, daemon: &Daemon) -> Outcome<()> {
     let first = daemon.create(runtime, "first", "small")?;
     greeted(&daemon.serial(&first))?;
     let words = daemon.command(&first)?;
-    let hand = daemon.state.join("hand");
+    let hand = daemon.state().join("hand");
     fs::create_dir_all(&hand)?;
-    let (run, vm) = (daemon.state.join("run").join(&first), daemon.state.join("vm").join(&first));
+    let (run, vm) = (daemon.state().join("run").join(&first), daemon.state().join("vm").join(&first));
     let copied = Command::new("cp").args(["-r", "--sparse=always"]).arg(&vm).arg(hand.join("vm")).status()?;
     if !copied.success() {
         return Err("cannot copy a microVM's files".into());
@@ -122,12 +130,12 @@ fn unpack(runtime: &tokio::runtime::Runtime, daemon: &Daemon, dir: &Path, tar: &
 
 /// What remembering costs.
 fn records(runtime: &tokio::runtime::Runtime, daemon: &Daemon) -> Outcome<()> {
-    let empty = daemon.memory()?;
+    let empty = daemon.memory();
     for n in 0..RECORDS {
         // Their images never come.
         daemon.create(runtime, &format!("record-{n}"), "nowhere")?;
     }
-    let full = daemon.memory()?;
+    let full = daemon.memory();
     let mut took = Vec::new();
     for _ in 0..50 {
         let started = Instant::now();
@@ -148,7 +156,7 @@ fn records(runtime: &tokio::runtime::Runtime, daemon: &Daemon) -> Outcome<()> {
 /// Waits for the guest's first word.
 fn greeted(serial: &Path) -> Outcome<()> {
     let started = Instant::now();
-    while !fs::read(serial).unwrap_or_default().ends_with(images::GREETING) {
+    while !fs::read(serial).unwrap_or_default().ends_with(guest::GREETING.as_bytes()) {
         if started.elapsed() > PATIENCE {
             return Err(format!("no guest has written to {}", serial.display()).into());
         }

@@ -12,8 +12,6 @@ use capstead_vmm::guest;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::daemon::Daemon;
-use crate::entries;
 use crate::grpcurl;
 use crate::kernel_devices;
 use crate::namespace;
@@ -21,14 +19,14 @@ use crate::namespace::ip;
 use crate::registry;
 use crate::registry::Entry;
 use crate::registry::TestRegistry;
+use crate::support::entries;
+use crate::support::host::HostDaemon;
 use crate::support::kernel;
 use crate::support::random::Random;
 use crate::support::random::seed;
 use crate::support::random::setting;
 use crate::support::within;
 
-/// A guest that does nothing, for ever: cli, hlt, and back.
-const IDLE: &[u8] = &[0xfa, 0xf4, 0xeb, 0xfd];
 /// No more at a time.
 const MOST: usize = 6;
 /// In the end.
@@ -133,7 +131,7 @@ fn whatever_breaks_the_wanted_run_in_the_end_and_nothing_is_left() {
         let registry = TestRegistry::start(folder.path()).await;
         let images = 4;
         for n in 0..images {
-            let (kernel, which) = (guest::elf(IDLE), n.to_string());
+            let (kernel, which) = (guest::elf(guest::IDLE), n.to_string());
             let layer = registry::tar(&[Entry::File("vmlinux", &kernel), Entry::File("which", which.as_bytes())]);
             registry.push(&format!("idle-{n}:1"), vec![registry::gzip(&layer)]).await;
         }
@@ -148,7 +146,7 @@ fn play(mut stage: Stage<'_>, state: &Path, length: Duration) {
     let before = kernel_devices();
     stage.broken.network = true;
     stage.network(false);
-    let mut daemon = Daemon::start(state, &["--bridge-name", "br0", "--maximum-retry", "1000", "--deleteMicroVM-timeout", "50ms"]);
+    let mut daemon = HostDaemon::start(state, &["--bridge-name", "br0", "--maximum-retry", "1000", "--deleteMicroVM-timeout", "50ms"]);
     // By name: what was asked for, and never taken back.
     let mut wanted: BTreeMap<String, Value> = BTreeMap::new();
     let mut played: BTreeMap<&str, u32> = BTreeMap::new();

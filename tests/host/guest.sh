@@ -25,17 +25,32 @@ hook() {
     echo 'UseDNS no' > "$root/etc/ssh/sshd_config.d/tests.conf"
     mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
     ln -sf /lib/systemd/system/systemd-networkd.service "$root/etc/systemd/system/multi-user.target.wants/"
-    local unit
-    for unit in systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
-        fstrim.timer getty@tty1.service serial-getty@ttyS0.service systemd-timesyncd.service; do
-        ln -sf /dev/null "$root/etc/systemd/system/$unit"
+    # Emulated, each process takes its time, and most of a boot is processes that find nothing to do here.
+    local unit masked=(
+        apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-tmpfiles-clean.timer
+        getty@tty1.service serial-getty@ttyS0.service systemd-ask-password-console.path systemd-ask-password-wall.path
+        dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount
+        modprobe@.service systemd-modules-load.service systemd-binfmt.service systemd-sysctl.service systemd-sysusers.service
+        systemd-firstboot.service systemd-pstore.service systemd-random-seed.service systemd-repart.service
+        systemd-journal-flush.service systemd-update-utmp.service systemd-update-utmp-runlevel.service
+        systemd-networkd-wait-online.service systemd-timesyncd.service cloud-config.service cloud-init-hotplugd.socket
+    )
+    for unit in "${masked[@]}"; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
+    mkdir -p "$root/etc/systemd/system-generators"
+    local generator
+    for generator in cryptsetup debug getty gpt-auto hibernate-resume integritysetup rc-local run system-update sysv veritysetup; do
+        ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-$generator-generator"
     done
+    # The datasource is known (cloud.cfg): nothing is to be looked for in each boot.
+    chmod a-x "$root/usr/lib/cloud-init/ds-identify"
+    mkdir -p "$root/etc/systemd/journald.conf.d"
+    printf '[Journal]\nStorage=volatile\n' > "$root/etc/systemd/journald.conf.d/tests.conf"
     rm -rf "$work"
 }
 
-# Debian's kernel has disk, network and power button of microVMs as modules.
+# Debian's kernel has randomness, disk, network and power button of microVMs as modules.
 initrd() {
-    local tree=$1/initrd modules=(virtio_ring virtio virtio_mmio virtio_blk failover net_failover virtio_net fat vfat nls_cp437 nls_ascii evdev button) name
+    local tree=$1/initrd modules=(virtio_ring virtio virtio_mmio rng-core virtio-rng virtio_blk failover net_failover virtio_net fat vfat nls_cp437 nls_ascii evdev button) name
     mkdir -p "$tree"/{bin,dev,proc,sys,root,modules}
     cp "$1/parts/bin/busybox" "$tree/bin/busybox"
     for name in "${modules[@]}"; do

@@ -33,7 +33,7 @@ impl Key {
     pub fn run(&self, at: &At<'_>, command: &str, look: impl Fn() -> String) -> String {
         within(BOOT, &format!("{command} in the guest at {}:{}", at.host, at.port), || {
             let options =
-                ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=5", "BatchMode=yes", "LogLevel=ERROR"];
+                ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=20", "BatchMode=yes", "LogLevel=ERROR"];
             let mut ssh = Command::new("ssh");
             ssh.arg("-i").arg(&self.file).args(["-p", &at.port.to_string(), "-F", "none"]);
             options.iter().for_each(|option| _ = ssh.args(["-o", option]));

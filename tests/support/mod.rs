@@ -1,12 +1,15 @@
-//! What the journeys share: the real `capstead`, planes that never outlive their test, and a look at the kernel that does not go through `capstead`.
+//! What the journeys share: the real `capstead`, planes and hosts that never outlive their test, and a look at the kernel that does not go through `capstead`.
 
 #![allow(dead_code, reason = "no journey uses all of it")]
 
 mod command;
+pub mod host;
 pub mod kernel;
 mod plane;
 pub mod random;
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -35,4 +38,10 @@ pub fn within<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Resul
             Err(_) => std::thread::sleep(PAUSE),
         }
     }
+}
+
+/// What is in a folder, by name, where there is one; hidden files are not counted.
+pub fn entries(folder: &Path) -> Vec<String> {
+    let found = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    found.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| !name.starts_with('.')).collect()
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::layout;
 use crate::registry;
 use crate::registry::Entry;
 use crate::registry::TestRegistry;
@@ -40,22 +41,9 @@ impl Images {
     }
 }
 
-/// An image of one layer, as a folder of the OCI layout.
-fn layout(folder: &Path, file: &str) {
-    let layer = registry::tar(&[Entry::Folder("boot"), Entry::File("boot/vmlinux", file.as_bytes())]);
-    let part = |bytes: &[u8], media_type: &str| {
-        let digest = registry::digest(bytes);
-        fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
-        fs::write(folder.join("blobs").join(digest.replace(':', "/")), bytes).unwrap();
-        json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
-    };
-    let config = part(b"{}", "application/vnd.oci.image.config.v1+json");
-    let layers = [part(&layer, "application/vnd.oci.image.layer.v1.tar")];
-    let media_type = "application/vnd.oci.image.manifest.v1+json";
-    let manifest = json!({ "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers });
-    let manifest = part(manifest.to_string().as_bytes(), media_type);
-    fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#).unwrap();
-    fs::write(folder.join("index.json"), json!({ "schemaVersion": 2, "manifests": [manifest] }).to_string()).unwrap();
+/// An image with one file, as a folder of the OCI layout.
+fn write(folder: &Path, file: &str) {
+    layout::write(folder, &[registry::tar(&[Entry::Folder("boot"), Entry::File("boot/vmlinux", file.as_bytes())])]);
 }
 
 #[test]
@@ -66,7 +54,7 @@ fn images_come_in_are_seen_and_go() {
     assert!(!images.state().exists());
 
     let folder = images.0.path().join("layout");
-    layout(&folder, "kernel");
+    write(&folder, "kernel");
     let source = format!("oci:{}", folder.display());
     images.run(&["import", &source, "--as", "r.test/os:1"]).ok();
     assert_eq!(images.references(), ["r.test/os:1"]);
@@ -128,7 +116,7 @@ fn what_is_pushed_is_what_is_pulled() {
 
     let folder = images.0.path().join("layout");
     // More than one piece.
-    layout(&folder, &"kernel ".repeat(1 << 17));
+    write(&folder, &"kernel ".repeat(1 << 17));
     let source = format!("oci:{}", folder.display());
     let digest = {
         images.run(&["import", &source]).ok();

@@ -5,6 +5,8 @@
 mod here;
 mod images;
 mod lab;
+#[path = "../../crates/image/tests/support/layout.rs"]
+mod layout;
 mod microvms;
 mod real;
 #[allow(dead_code, reason = "the library's tests use all of it")]

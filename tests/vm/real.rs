@@ -1,15 +1,11 @@
 //! A real host: a microVM with QEMU, whose guest says a word and then repeats what it is told.
 
 use std::fs;
-use std::fs::File;
-use std::path::Path;
-use std::process::Child;
-use std::process::Stdio;
 
 use serde_json::json;
 
 use crate::support::Capstead;
-use crate::support::kernel;
+use crate::support::host::HostDaemon;
 use crate::support::until;
 
 /// Writes to its serial port, then echoes it for ever.
@@ -24,38 +20,22 @@ const ECHO: &[u8] = &[
 
 const TOKEN: &str = "open sesame";
 
-/// A running `capstead host run`. Dropped, it is killed, and its VMMs with it.
+/// A host, and a folder of the user's.
 struct Host {
-    process: Child,
+    daemon: HostDaemon,
     folder: tempfile::TempDir,
-    address: String,
 }
 
 impl Host {
     fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("vm").tempdir().unwrap();
-        let log = folder.path().join("log");
-        let state = folder.path().join("s");
-        let flags = ["--grpc-endpoint", "127.0.0.1:0", "--basic-auth-token", TOKEN, "--deleteMicroVM-timeout", "1s", "--state-dir"];
-        let words = [&["host", "run"], &flags[..], &[state.to_str().unwrap()]].concat();
-        let mut command = Capstead::new(folder.path(), words).command;
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
-        let mut host = Self { process, folder, address: String::new() };
-        host.address = until("the host serves", || {
-            let text = fs::read_to_string(&log).unwrap_or_default();
-            let address = text.split_once("grpc=").and_then(|(_, rest)| rest.split_whitespace().next());
-            address.map(str::to_owned).ok_or(text)
-        });
-        host
-    }
-
-    fn state(&self) -> String {
-        self.folder.path().join("s").to_str().unwrap().to_owned()
+        let flags = ["--basic-auth-token", TOKEN, "--deleteMicroVM-timeout", "1s"];
+        Self { daemon: HostDaemon::start(&folder.path().join("s"), &flags), folder }
     }
 
     fn command(&self, words: &[&str]) -> Capstead {
-        let command = Capstead::new(self.folder.path(), words).env("FLINTLOCKD_STATE_DIR", self.state());
-        command.env("CAPSTEAD_HOST", &self.address).env("CAPSTEAD_HOST_TOKEN", TOKEN)
+        let command = Capstead::new(self.folder.path(), words).env("FLINTLOCKD_STATE_DIR", &self.daemon.state);
+        command.env("CAPSTEAD_HOST", &self.daemon.address).env("CAPSTEAD_HOST_TOKEN", TOKEN)
     }
 
     /// Takes in a raw file under a name.
@@ -63,17 +43,6 @@ impl Host {
         let file = self.folder.path().join("file");
         fs::write(&file, content).unwrap();
         self.command(&["image", "import", &format!("file:{}", file.display()), "--as", name]).run().ok();
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let left = fs::read_dir(Path::new(&self.state()).join("vm")).into_iter().flatten().filter_map(Result::ok);
-        for uid in left.filter_map(|entry| entry.file_name().into_string().ok()) {
-            kernel::running_with(&uid).into_iter().for_each(kernel::kill);
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
+#[path = "../../image/tests/support/layout.rs"]
+mod layout;
 #[path = "../../hostnet/tests/support/mod.rs"]
 mod namespace;
 
@@ -43,11 +45,7 @@ use capstead_vmm::Qemu;
 use capstead_vmm::Runner;
 use capstead_vmm::guest;
 use serde_json::json;
-use sha2::Digest;
-use sha2::Sha256;
 
-/// A guest that does nothing, for ever: cli, hlt, and back.
-const IDLE: &[u8] = &[0xfa, 0xf4, 0xeb, 0xfd];
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The real outside, behind a daemon that dies: after so many effects, nothing happens any more.
@@ -177,29 +175,16 @@ impl Stage {
     }
 }
 
-/// An OCI layout of one layer, with a kernel and a file.
-fn layout(folder: &Path) {
-    let blobs = folder.join("blobs/sha256");
-    fs::create_dir_all(&blobs).unwrap();
-    let blob = |bytes: &[u8], media_type: &str| {
-        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        fs::write(blobs.join(&hex), bytes).unwrap();
-        json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()})
-    };
+/// A layer with a kernel and a file.
+fn layer() -> Vec<u8> {
     let mut layer = tar::Builder::new(Vec::new());
-    for (name, content) in [("vmlinux", guest::elf(IDLE)), ("hello", b"hello\n".to_vec())] {
+    for (name, content) in [("vmlinux", guest::elf(guest::IDLE)), ("hello", b"hello\n".to_vec())] {
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
         header.set_size(content.len() as u64);
         layer.append_data(&mut header, name, &content[..]).unwrap();
     }
-    let layer = blob(&layer.into_inner().unwrap(), "application/vnd.oci.image.layer.v1.tar");
-    let config = blob(br#"{"os":"linux","architecture":"amd64"}"#, "application/vnd.oci.image.config.v1+json");
-    let media_type = "application/vnd.oci.image.manifest.v1+json";
-    let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": [layer]});
-    let manifest = blob(manifest.to_string().as_bytes(), media_type);
-    fs::write(folder.join("index.json"), json!({"schemaVersion": 2, "manifests": [manifest]}).to_string()).unwrap();
-    fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    layer.into_inner().unwrap()
 }
 
 fn spec(image: &Path) -> MicroVmSpec {
@@ -268,7 +253,7 @@ fn a_daemon_that_dies_at_any_step_loses_and_leaves_nothing() {
         namespace::ip("link add br0 type bridge");
         namespace::ip("link set br0 up");
         let stage = Stage { dir: tempfile::Builder::new().prefix("hostd").tempdir().unwrap() };
-        layout(&stage.path("image"));
+        layout::write(&stage.path("image"), &[layer()]);
         let spec = spec(&stage.path("image"));
         let mut moments = 0;
         while life(&stage, &spec, moments).await {

@@ -82,3 +82,6 @@ pub const PROBE: &[u8] = &[
     // greeting, at 0x100178
     b'c', b'a', b'p', b's', b't', b'e', b'a', b'd', b':', b' ', b'a', b'l', b'i', b'v', b'e', b'\n',
 ];
+
+/// Does nothing, for ever, and takes no processor time: cli, hlt, and back.
+pub const IDLE: &[u8] = &[0xfa, 0xf4, 0xeb, 0xfd];

@@ -31,6 +31,7 @@ pub fn in_namespace<F: Future<Output = ()>>(test: &str, body: impl FnOnce() -> F
     let output = command.env(INSIDE, "1").output().expect("unshare and ip are needed: apt-get install util-linux iproute2");
     let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && told.contains("1 passed"), "in its namespace:\n{told}");
+    println!("{told}");
 }
 
 /// Whether we are root outside of user namespaces, too.

@@ -12,45 +12,21 @@ use super::*;
 use crate::Digest;
 use crate::testing::{Layer, debugfs};
 
-const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+#[path = "../../tests/support/layout.rs"]
+mod layout;
 
 fn layers() -> Vec<Vec<u8>> {
     vec![Layer::default().file("a", b"below").file("b", b"hidden").gzip(), Layer::default().file(".wh.b", b"").file("c", b"above").zstd()]
 }
 
-fn descriptor(bytes: &[u8], media_type: &str) -> Value {
-    json!({ "mediaType": media_type, "digest": Digest::of(bytes).to_string(), "size": bytes.len() })
-}
-
-/// Blobs by digest, and the manifest of an image of layers.
-fn blobs(layers: &[Vec<u8>]) -> (BTreeMap<String, Vec<u8>>, Vec<u8>) {
-    let config = b"{}".to_vec();
-    let parts: Vec<Value> = layers.iter().map(|layer| descriptor(layer, "application/vnd.oci.image.layer.v1.tar+gzip")).collect();
-    let config_part = descriptor(&config, "application/vnd.oci.image.config.v1+json");
-    let manifest = json!({ "schemaVersion": 2, "mediaType": OCI, "config": config_part, "layers": parts }).to_string().into_bytes();
-    let all = layers.iter().cloned().chain([config, manifest.clone()]);
-    (all.map(|bytes| (Digest::of(&bytes).to_string(), bytes)).collect(), manifest)
-}
-
 fn index_of(manifest: &[u8], tag: &str) -> Value {
     let host = Platform::host();
-    let mut entry = descriptor(manifest, OCI);
+    let mut entry = layout::descriptor(manifest, layout::MANIFEST);
     entry["platform"] = json!({ "os": host.os, "architecture": host.architecture });
     entry["annotations"] = json!({ "org.opencontainers.image.ref.name": tag });
     let mut other = entry.clone();
     other["platform"]["architecture"] = "m68k".into();
-    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [other, entry] })
-}
-
-fn write_layout(folder: &Path, layers: &[Vec<u8>]) {
-    let (blobs, manifest) = blobs(layers);
-    fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
-    for (digest, bytes) in blobs {
-        fs::write(folder.join("blobs").join(digest.replace(':', "/")), bytes).unwrap();
-    }
-    fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#).unwrap();
-    fs::write(folder.join("index.json"), index_of(&manifest, "v1").to_string()).unwrap();
+    json!({ "schemaVersion": 2, "mediaType": layout::INDEX, "manifests": [other, entry] })
 }
 
 /// By path: the media type, and the body.
@@ -67,14 +43,14 @@ impl Registry {
     fn start(layers: &[Vec<u8>]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (blobs, manifest) = blobs(layers);
+        let (parts, manifest) = layout::parts(layers);
         let mut answers = BTreeMap::from([("/v2/".to_owned(), ("text/plain".to_owned(), Vec::new()))]);
-        for (digest, bytes) in blobs {
-            answers.insert(format!("/v2/os/manifests/{digest}"), (OCI.to_owned(), bytes.clone()));
+        for (digest, bytes) in parts {
+            answers.insert(format!("/v2/os/manifests/{digest}"), (layout::MANIFEST.to_owned(), bytes.clone()));
             answers.insert(format!("/v2/os/blobs/{digest}"), ("application/octet-stream".to_owned(), bytes));
         }
         let index = index_of(&manifest, "v1").to_string().into_bytes();
-        answers.insert("/v2/os/manifests/v1".to_owned(), (INDEX.to_owned(), index));
+        answers.insert("/v2/os/manifests/v1".to_owned(), (layout::INDEX.to_owned(), index));
         let (answers, blobs_sent) = (Arc::new(Mutex::new(answers)), Arc::new(AtomicUsize::new(0)));
         let (shared, count) = (answers.clone(), blobs_sent.clone());
         // It ends with the test's process.
@@ -171,13 +147,13 @@ async fn an_image_comes_out_of_a_registry_once() {
 #[tokio::test]
 async fn a_registry_that_lies_is_refused_and_leaves_nothing() {
     let layers = layers();
-    let (_, manifest) = blobs(&layers);
+    let (_, manifest) = layout::parts(&layers);
     let layer = format!("/v2/os/blobs/{}", Digest::of(&layers[0]));
     let by_digest = format!("/v2/os/manifests/{}", Digest::of(&manifest));
     let mut other = layers[0].clone();
     other[20] ^= 1;
     let (longer, shorter) = ([&layers[0][..], b"more"].concat(), layers[0][..10].to_vec());
-    let config = blobs(&[]).1;
+    let config = layout::parts(&[]).1;
     let lies = [(&layer, other), (&layer, longer), (&layer, shorter), (&by_digest, config), (&by_digest, b"{}".to_vec())];
     for (number, (path, bytes)) in lies.into_iter().enumerate() {
         let folder = tempfile::tempdir().unwrap();
@@ -195,7 +171,7 @@ async fn a_registry_that_lies_is_refused_and_leaves_nothing() {
 #[tokio::test]
 async fn manifests_that_make_no_sense_are_refused_and_leave_nothing() {
     let layers = layers();
-    let (_, manifest) = blobs(&layers);
+    let (_, manifest) = layout::parts(&layers);
     let changed = |at: &str, value: Value| {
         let mut changed: Value = serde_json::from_slice(&manifest).unwrap();
         *changed.pointer_mut(at).unwrap() = value;
@@ -239,7 +215,7 @@ async fn manifests_that_make_no_sense_are_refused_and_leave_nothing() {
     for (name, bytes) in cases {
         let folder = tempfile::tempdir().unwrap();
         let (registry, store) = (Registry::start(&layers), store(&folder));
-        registry.answers.lock().unwrap().insert("/v2/os/manifests/v1".to_owned(), (OCI.to_owned(), bytes));
+        registry.answers.lock().unwrap().insert("/v2/os/manifests/v1".to_owned(), (layout::MANIFEST.to_owned(), bytes));
         let error = get(&store, &registry.reference(":v1")).await.expect_err(name);
         let told = told(&error);
         assert!(told.contains(&registry.address) && told.len() < 1000, "{name}: {told}");
@@ -251,12 +227,12 @@ async fn manifests_that_make_no_sense_are_refused_and_leave_nothing() {
 #[tokio::test]
 async fn a_registry_that_lies_about_what_was_asked_for_is_refused() {
     let layers = layers();
-    let (_, manifest) = blobs(&layers);
+    let (_, manifest) = layout::parts(&layers);
     let folder = tempfile::tempdir().unwrap();
     let (registry, store) = (Registry::start(&layers), store(&folder));
     // Another image under the digest that was asked for.
     let wanted = Digest::of(b"another image");
-    registry.answers.lock().unwrap().insert(format!("/v2/os/manifests/{wanted}"), (OCI.to_owned(), manifest));
+    registry.answers.lock().unwrap().insert(format!("/v2/os/manifests/{wanted}"), (layout::MANIFEST.to_owned(), manifest));
     let error = get(&store, &registry.reference(&format!("@{wanted}"))).await.unwrap_err();
     assert!(told(&error).contains(&wanted.to_string()), "{}", told(&error));
     // Two lengths, of which one is wrong.
@@ -292,7 +268,7 @@ async fn a_manifest_that_announces_too_much_is_refused_before_anything_is_asked_
 async fn layouts_and_archives_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let layout = folder.path().join("layout");
-    write_layout(&layout, &layers());
+    layout::write_with(&layout, &layers(), |manifest| index_of(manifest, "v1"));
     let archive = folder.path().join("oci.tar");
     let packed = folder.path().join("oci.tgz");
     let tar = |flag: &str, to: &Path| {
