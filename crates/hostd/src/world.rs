@@ -248,6 +248,7 @@ impl World {
         let there = |part| self.path(record, part).filter(|path| path.exists()).map(|_| text(folder.clone()));
         let mut facts = Facts { volumes: volumes.collect(), kernel: there(Part::Kernel), initrd: there(Part::Initrd), ..Facts::default() };
         if running {
+            facts.vsock = self.vsock(record);
             for (n, interface) in plan::expanded(record).interfaces.iter().enumerate() {
                 if let Ok(attached) = self.attached(record, n).await {
                     facts.interfaces.insert(interface.device_id.clone(), told(&attached));
@@ -255,6 +256,16 @@ impl World {
             }
         }
         facts
+    }
+
+    /// The socket of a guest's agent, where the driver has such a device.
+    fn vsock(&self, record: &Record) -> Option<String> {
+        let has = record.spec.allow_guest_agent && self.runner.driver(kind(record)?)?.capabilities().vsock;
+        if !has {
+            return None;
+        }
+        let folder = self.runner.folder(&uid(record)?).ok()?;
+        Some(folder.vsock().display().to_string())
     }
 
     async fn try_clear(&self, record: &Record) -> Result<(), Failure> {
@@ -438,3 +449,6 @@ fn told(attached: &Attached) -> Interface {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
