@@ -34,6 +34,7 @@ mod stop;
 mod sys;
 #[cfg(test)]
 mod testing;
+mod user;
 
 pub use boot::{Boot, BootWatch, Sample};
 pub use capability::{Capabilities, Lacking, Need, check, needs};
@@ -46,8 +47,9 @@ pub use logs::{tail, trim};
 pub use machine::{
     CommandLine, CommandLineError, Disk, DiskFormat, DiskRole, Forward, HostNic, Mac, Machine, Nic, Protocol, Share, Uid, UidError,
 };
-pub use probe::{KVM_DEADLINE, Probe, ProbeError, TCG_DEADLINE, best, probe, probe_within};
+pub use probe::{KVM_DEADLINE, Probe, ProbeError, TCG_DEADLINE, best, probe, probe_as, probe_within};
 pub use process::{ExitStatus, Found, Mark, Process};
 pub use qemu::{Qemu, Qmp, tsc_khz};
 pub use runner::{FindError, LaunchError, Launched, Observation, RemoveError, RootError, Runner};
 pub use stop::{Means, StopError, Stopped};
+pub use user::{User, UserError};

@@ -391,7 +391,8 @@ async fn a_vmm_has_its_own_user_and_cgroup_where_the_host_allows() {
     use std::os::unix::fs::PermissionsExt;
     let (group, root) = (cgroup(), rustix::process::geteuid().is_root());
     let parent = group.clone().unwrap_or_else(|| "/nowhere".into());
-    let host = Host::confined(Confinement { landlock: false, user: Some((65534, 65534)), cgroup: Some(parent.clone()) });
+    let user = User { uid: 65534, gid: 65534, groups: Vec::new() };
+    let host = Host::confined(Confinement { landlock: false, user: Some(user), cgroup: Some(parent.clone()) });
     std::fs::set_permissions(host.dir.path(), std::fs::Permissions::from_mode(0o711)).expect("opened");
     let machine = host.machine("nobody");
     let launched = host.runner.launch(&machine, DriverKind::Qemu).await.expect("launched");
