@@ -36,6 +36,7 @@ use capstead_image::store::Store;
 use capstead_image::store::StoreError;
 use capstead_image::store::Stored;
 use capstead_reconcile::Outcome;
+use capstead_vmm::BootWatch;
 use capstead_vmm::DriverKind;
 use capstead_vmm::ExitStatus;
 use capstead_vmm::LaunchError;
@@ -374,10 +375,14 @@ impl Effects for World {
             Err(error) => return End::Died(chain(&error)),
         };
         let reboots = self.runner.driver(process.driver()).is_some_and(|driver| driver.capabilities().reboot);
-        match process.ended().await {
+        let ended = tokio::select! {
+            ended = process.ended() => ended,
+            loss = self.runner.lost(&process, Some(BootWatch::new(BootWatch::LIMIT))) => return End::Lost(loss.to_string()),
+        };
+        match ended {
             Ok(ExitStatus::Code(0)) if reboots => End::PoweredOff,
-            // Such a VMM ends with its guest, which has nothing but that to start anew.
-            Ok(ExitStatus::Code(0)) => End::Rebooted,
+            // Such a VMM ends with its guest, which has nothing but that to start anew, be it after a panic.
+            Ok(ExitStatus::Code(0)) => self.runner.panicked(&uid).map_or(End::Rebooted, |loss| End::Lost(loss.to_string())),
             Ok(status) => End::Died(status.to_string()),
             Err(error) => End::Died(error.to_string()),
         }

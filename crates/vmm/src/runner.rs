@@ -165,7 +165,9 @@ impl Runner {
         for path in own.chain(Some(folder.serial_log().as_path()).filter(|log| log.is_file())) {
             self.give(path).map_err(files_error(path))?;
         }
-        let mut record = Record { version: Record::VERSION, driver: kind, boot: process::boot_id(), pid: None, start: None, exit: None };
+        let console = logs::size(&folder.serial_log());
+        let mut record =
+            Record { version: Record::VERSION, driver: kind, boot: process::boot_id(), pid: None, start: None, exit: None, console };
         record.write(&folder.record()).map_err(files_error(&folder.record()))?;
         let mark = Mark { root: self.name.clone(), uid: machine.uid.clone(), driver: kind };
         let (program, at, confinement, enter) = (plan.program.clone(), folder.clone(), self.confinement.clone(), machine.enter.clone());
@@ -249,6 +251,7 @@ impl Runner {
             pid: Some(process.pid()),
             start: Some(process.start()),
             exit: None,
+            console: Record::read(&folder.record()).map_or(0, |record| record.console),
         };
         if let Err(error) = record.write(&folder.record()) {
             tracing::warn!(path = %folder.record().display(), %error, "cannot write down which process a VMM is");
