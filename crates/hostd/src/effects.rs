@@ -31,7 +31,7 @@ pub trait Effects: Send + Sync + 'static {
     /// Ends the process, and waits until it has ended. None is done.
     fn kill(&self, record: &Record) -> impl Future<Output = Outcome> + Send;
 
-    /// Waits until the process has ended, at once if there is none, and tells how.
+    /// Waits until the process has ended, at once if there is none, and tells how; or until its guest is lost, whose process is there to be killed.
     fn ended(&self, record: &Record) -> impl Future<Output = End> + Send;
 
     /// Takes away what remains once all parts are gone: the microVM's folder.

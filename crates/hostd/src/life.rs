@@ -3,7 +3,7 @@
 //! ```text
 //!            make every part            launch             adopt
 //!  nothing ───────────────────► parts ──────────► process ───────► running
-//!     ▲                           ▲                                   │ the process ends
+//!     ▲                           ▲                                   │ the process ends, or is killed since its guest is lost
 //!     │ unmake every part         └────────────── bury ◄──────────────┤
 //!     │                                                               │ delete
 //!     └────────── gone ◄──────────── kill ◄── (grace is over) ◄── shut down
@@ -27,6 +27,8 @@ use serde::Serialize;
 
 /// A process that ran so long ended for a reason of its own: failures before it count no more.
 pub const GOOD_SPELL: Duration = Duration::from_secs(60);
+/// As [`GOOD_SPELL`] where the guest was lost: a boot that hangs or panics takes its time, and was none.
+pub const GOOD_BOOT: Duration = Duration::from_secs(600);
 /// The wait after the first failure; it doubles with each.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// The longest wait between tries.
@@ -90,6 +92,8 @@ pub enum Process {
     None,
     /// There is one.
     Running,
+    /// There is one, and its guest is no use any more.
+    Lost,
     /// It was heard to end.
     Ended(End),
 }
@@ -103,6 +107,8 @@ pub enum End {
     PoweredOff,
     /// Otherwise; what is known of it, for a person.
     Died(String),
+    /// Its guest hung or panicked, whether the process itself has ended or not; what is known of it, for a person.
+    Lost(String),
 }
 
 /// Failures of a microVM, as far as remembered.
@@ -138,12 +144,14 @@ impl Trouble {
     /// What is remembered once a process that was launched at `launched` has ended.
     #[must_use]
     pub fn buried(&self, end: Option<&End>, launched: Timestamp, now: Timestamp) -> Self {
-        let before = if now >= later(launched, GOOD_SPELL) { Self::default() } else { self.clone() };
+        let good = if matches!(end, Some(End::Lost(_))) { GOOD_BOOT } else { GOOD_SPELL };
+        let before = if now >= later(launched, good) { Self::default() } else { self.clone() };
         match end {
             // A guest that starts anew for ever is still one that starts anew.
             Some(End::Rebooted) => before,
             Some(End::PoweredOff) => before.hopeless("the guest switched itself off", now),
             Some(End::Died(cause)) => before.failed(format!("the VMM's process ended: {cause}"), now),
+            Some(End::Lost(cause)) => before.failed(cause, now),
             None => before.failed("the VMM's process ended while nobody watched", now),
         }
     }
@@ -216,7 +224,7 @@ impl Reconciler for Life {
     fn plan(wish: &Wish, seen: &Observed, now: Timestamp) -> Plan<Step> {
         // What the record says of the process comes first: all else goes by it.
         match (&seen.process, seen.launched) {
-            (Process::Running, None) => return Plan::settled().then(Step::Adopt),
+            (Process::Running | Process::Lost, None) => return Plan::settled().then(Step::Adopt),
             (Process::Ended(end), Some(_)) => return Plan::settled().then(Step::Bury(Some(end.clone()))),
             (Process::None, Some(_)) => return Plan::settled().then(Step::Bury(None)),
             _ => (),
@@ -245,12 +253,18 @@ fn run(parts: &BTreeSet<Part>, most: u32, seen: &Observed, now: Timestamp) -> Pl
     if let Some(at) = seen.trouble.next().filter(|at| *at > now) {
         return plan.waiting("its next try", format!("is put off, since the last one failed: {cause}")).look_at(at);
     }
+    if seen.process == Process::Lost {
+        return plan.then(Step::Kill);
+    }
     let missing = parts.difference(&seen.whole);
     missing.fold(plan, |plan, part| plan.then(Step::Make(*part))).then(Step::Launch)
 }
 
 fn gone(grace: Duration, seen: &Observed, now: Timestamp) -> Plan<Step> {
     let plan = Plan::settled();
+    if seen.process == Process::Lost {
+        return plan.then(Step::Kill);
+    }
     if seen.process == Process::Running {
         return match seen.asked.map(|asked| later(asked, grace)) {
             None => plan.then(Step::Shutdown),

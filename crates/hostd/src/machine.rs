@@ -90,6 +90,7 @@ fn wish(record: &Record, most: u32, grace: Duration) -> Wish {
 
 fn observed(record: &Record, seen: &Seen, memory: &Memory) -> Observed {
     let process = match &memory.heard {
+        Some(End::Lost(_)) if seen.running => Process::Lost,
         _ if seen.running => Process::Running,
         Some(end) => Process::Ended(end.clone()),
         None => Process::None,
@@ -112,11 +113,12 @@ fn shown(wish: &Wish, record: &Record, seen: &Seen, memory: &Memory, plan: &Plan
     Shown { state, cause, facts: seen.facts.clone() }
 }
 
-/// Waits until there is something to do: somebody asks for it, the process ends, or it is time.
+/// Waits until there is something to do: somebody asks for it, the process ends or its guest is lost, or it is time.
 async fn wait<E: Effects>(host: &Host<E>, record: &Record, seen: &Seen, again: Option<Timestamp>, memory: &mut Memory) {
+    let heard = matches!(memory.heard, Some(End::Lost(_)));
     tokio::select! {
         () = host.rest(&record.uid, again) => (),
-        end = host.effects().ended(record), if seen.running => memory.heard = Some(end),
+        end = host.effects().ended(record), if seen.running && !heard => memory.heard = Some(end),
     }
 }
 

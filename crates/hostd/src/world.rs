@@ -36,6 +36,7 @@ use capstead_image::store::Store;
 use capstead_image::store::StoreError;
 use capstead_image::store::Stored;
 use capstead_reconcile::Outcome;
+use capstead_vmm::BootWatch;
 use capstead_vmm::DriverKind;
 use capstead_vmm::ExitStatus;
 use capstead_vmm::LaunchError;
@@ -248,6 +249,7 @@ impl World {
         let there = |part| self.path(record, part).filter(|path| path.exists()).map(|_| text(folder.clone()));
         let mut facts = Facts { volumes: volumes.collect(), kernel: there(Part::Kernel), initrd: there(Part::Initrd), ..Facts::default() };
         if running {
+            facts.vsock = self.vsock(record);
             for (n, interface) in plan::expanded(record).interfaces.iter().enumerate() {
                 if let Ok(attached) = self.attached(record, n).await {
                     facts.interfaces.insert(interface.device_id.clone(), told(&attached));
@@ -255,6 +257,16 @@ impl World {
             }
         }
         facts
+    }
+
+    /// The socket of a guest's agent, where the driver has such a device.
+    fn vsock(&self, record: &Record) -> Option<String> {
+        let has = record.spec.allow_guest_agent && self.runner.driver(kind(record)?)?.capabilities().vsock;
+        if !has {
+            return None;
+        }
+        let folder = self.runner.folder(&uid(record)?).ok()?;
+        Some(folder.vsock().display().to_string())
     }
 
     async fn try_clear(&self, record: &Record) -> Result<(), Failure> {
@@ -363,10 +375,14 @@ impl Effects for World {
             Err(error) => return End::Died(chain(&error)),
         };
         let reboots = self.runner.driver(process.driver()).is_some_and(|driver| driver.capabilities().reboot);
-        match process.ended().await {
+        let ended = tokio::select! {
+            ended = process.ended() => ended,
+            loss = self.runner.lost(&process, Some(BootWatch::new(BootWatch::LIMIT))) => return End::Lost(loss.to_string()),
+        };
+        match ended {
             Ok(ExitStatus::Code(0)) if reboots => End::PoweredOff,
-            // Such a VMM ends with its guest, which has nothing but that to start anew.
-            Ok(ExitStatus::Code(0)) => End::Rebooted,
+            // Such a VMM ends with its guest, which has nothing but that to start anew, be it after a panic.
+            Ok(ExitStatus::Code(0)) => self.runner.panicked(&uid).map_or(End::Rebooted, |loss| End::Lost(loss.to_string())),
             Ok(status) => End::Died(status.to_string()),
             Err(error) => End::Died(error.to_string()),
         }
@@ -438,3 +454,6 @@ fn told(attached: &Attached) -> Interface {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,21 +82,22 @@ pub enum AgentError {
     Failed(String),
 }
 
-/// How a program is started within the namespaces that a process holds: put this before its command.
+/// How a program is started within the network namespace that a process holds, and its user namespace if it has one: put this before its command.
 #[must_use]
-pub fn enter(pid: u32) -> Vec<String> {
+pub fn enter(pid: u32, user: bool) -> Vec<String> {
     let target = pid.to_string();
-    ["nsenter", "--target", &target, "--user", "--net", "--preserve-credentials", "--"].map(str::to_owned).into()
+    let user: &[&str] = if user { &["--user", "--preserve-credentials"] } else { &[] };
+    ["nsenter", "--target", &target, "--net"].iter().chain(user).chain(&["--"]).map(|word| (*word).to_owned()).collect()
 }
 
-/// Runs a request in the namespaces that a process holds.
-pub(crate) async fn call(pid: u32, agent: &[OsString], request: &Request) -> Result<Reply, AgentError> {
+/// Runs a request in the namespaces that a process holds, which the words of `enter` enter.
+pub(crate) async fn call(enter: &[String], pid: u32, agent: &[OsString], request: &Request) -> Result<Reply, AgentError> {
     let failed = |source| AgentError::Start { pid, source };
     if agent.is_empty() {
         // nsenter would start a shell.
         return Err(failed(std::io::Error::other("no command is configured for it")));
     }
-    let words: Vec<OsString> = enter(pid).into_iter().map(OsString::from).chain(agent.iter().cloned()).collect();
+    let words: Vec<OsString> = enter.iter().map(OsString::from).chain(agent.iter().cloned()).collect();
     let mut command = tokio::process::Command::new(&words[0]);
     command.args(&words[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(failed)?;

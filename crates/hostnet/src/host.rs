@@ -215,12 +215,11 @@ impl HostNet {
                 let address = kept.lan.ok_or_else(no_address)?.address;
                 let lan = self.lan(name);
                 let holder = lan.ensure().await?;
-                // Within the LAN's user namespace there is no other user than ours.
-                let tap = lan.tap(&holder, Tap { mark, position, bridge: None, owner: None }).await?;
+                let tap = lan.tap(&holder, Tap { mark, position, bridge: None, owner: lan.owner }).await?;
                 lan.forward(address, &kept.forwards).await?;
                 Ok(Attached::UserLan {
                     tap,
-                    enter: agent::enter(holder.pid),
+                    enter: lan.enter(&holder),
                     address: Ipv4Net::new(address, self.plan.prefix()).unwrap_or_else(|_| address.into()),
                     gateway: self.plan.gateway(),
                     nameserver: self.plan.nameserver(),
@@ -261,7 +260,9 @@ impl HostNet {
     }
 
     fn lan<'a>(&'a self, name: &'a str) -> Lan<'a> {
-        Lan { dir: &self.config.dir, instance: &self.config.instance, name, plan: self.plan, agent: &self.config.agent }
+        let Config { dir, instance, agent, owner, .. } = self.config.as_ref();
+        let owner = owner.filter(|_| rustix::process::geteuid().is_root());
+        Lan { dir, instance, name, plan: self.plan, agent, owner }
     }
 
     /// Removes all that a microVM has; a LAN with the last microVM in it. Its VMM must have ended. That there is nothing is no error.

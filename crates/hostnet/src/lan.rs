@@ -138,6 +138,8 @@ pub(crate) struct Lan<'a> {
     pub plan: Plan,
     /// How the daemon runs itself once more.
     pub agent: &'a [OsString],
+    /// The user of its VMMs where we are root and they are not: then it has no user namespace, in which there would be no other user than ours.
+    pub owner: Option<u32>,
 }
 
 impl Lan<'_> {
@@ -150,7 +152,8 @@ impl Lan<'_> {
     }
 
     fn holder(&self) -> Launch {
-        let args = ["--user", "--map-root-user", "--net", "sleep", "infinity"].map(OsString::from).into();
+        let user: &[&str] = if self.owner.is_some() { &[] } else { &["--user", "--map-root-user"] };
+        let args = user.iter().chain(&["--net", "sleep", "infinity"]).map(OsString::from).collect();
         Launch { program: "unshare", package: "util-linux", args, mark: self.mark(Role::Lan), files: self.files("holder") }
     }
 
@@ -161,16 +164,12 @@ impl Lan<'_> {
     fn uplink(&self, holder: u32) -> Launch {
         let mut api = OsString::from("--api-socket=");
         api.push(self.socket());
-        let args = vec![
-            api,
-            format!("--cidr={}", self.plan.network).into(),
-            // Guests do not reach what listens on the host's loopback address.
-            "--disable-host-loopback".into(),
-            format!("--userns-path=/proc/{holder}/ns/user").into(),
-            "--netns-type=path".into(),
-            format!("/proc/{holder}/ns/net").into(),
-            agent::UPLINK.into(),
-        ];
+        // Guests do not reach what listens on the host's loopback address.
+        let mut args = vec![api, format!("--cidr={}", self.plan.network).into(), "--disable-host-loopback".into()];
+        if self.has_users(holder) {
+            args.push(format!("--userns-path=/proc/{holder}/ns/user").into());
+        }
+        args.extend(["--netns-type=path".into(), format!("/proc/{holder}/ns/net").into(), agent::UPLINK.into()]);
         Launch { program: "slirp4netns", package: "slirp4netns", args, mark: self.mark(Role::Uplink), files: self.files("uplink") }
     }
 
@@ -187,7 +186,18 @@ impl Lan<'_> {
     }
 
     async fn call(&self, holder: &OwnedProcess, request: &Request) -> Result<Reply, LanError> {
-        Ok(agent::call(holder.pid, self.agent, request).await?)
+        Ok(agent::call(&self.enter(holder), holder.pid, self.agent, request).await?)
+    }
+
+    /// Whether to enter a user namespace, too. One that was made for another owner is as it is.
+    fn has_users(&self, holder: u32) -> bool {
+        let namespace = |of: &str| fs::read_link(format!("/proc/{of}/ns/user")).ok();
+        self.owner.is_none() && namespace(&holder.to_string()) != namespace("self")
+    }
+
+    /// What to put before a command, so that it runs within.
+    pub fn enter(&self, holder: &OwnedProcess) -> Vec<String> {
+        agent::enter(holder.pid, self.has_users(holder.pid))
     }
 
     /// Brings it up, or finds it: namespaces, way out, bridge.

@@ -47,7 +47,13 @@ pub async fn ensure(netlink: &Netlink, tap: &Tap) -> Result<Link, DeviceError> {
         return Err(DeviceError::NotABridge(other.name.clone()));
     }
     let link = match device::marked(&links, &tap.mark) {
-        Some(link) if link.kind == Kind::Tun && link.owner == tap.owner => link.clone(),
+        Some(link) if link.kind == Kind::Tun => {
+            // Who made it may open it, whoever it was given to.
+            if let Some(owner) = tap.owner.filter(|owner| link.owner != Some(*owner)) {
+                give(link, owner)?;
+            }
+            link.clone()
+        }
         other => {
             if let Some(other) = other {
                 netlink.delete(other).await?;
@@ -65,6 +71,15 @@ pub async fn ensure(netlink: &Netlink, tap: &Tap) -> Result<Link, DeviceError> {
         netlink.change(&link, change).await?;
     }
     netlink.link(&link.name).await?.ok_or(DeviceError::Missing(link.name))
+}
+
+/// Gives a tap to another user. One that a VMM has open is left as it is: the VMM runs on, and the next one's is given away.
+fn give(link: &Link, owner: u32) -> Result<(), DeviceError> {
+    let failed = |what| move |source| DeviceError::Tap { what, name: link.name.clone(), source };
+    match tun::open(&link.name, false) {
+        Err(error) if error.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => Ok(()),
+        other => tun::set_owner(&other.map_err(failed("open"))?, owner).map_err(failed("give away")),
+    }
 }
 
 /// Makes it under the first name that is free, and lets it stay once it is marked.

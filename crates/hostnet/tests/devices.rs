@@ -99,6 +99,13 @@ fn a_tap_for_another_user_or_bridge_takes_the_place_of_the_old() {
         assert_eq!(told(&second.name).expect("it is there")["master"], "br1");
         assert_eq!(tap::ensure(&netlink, &owner).await.expect("found"), second);
         assert_eq!(owned(&netlink).await.len(), 1);
+        // One that a VMM has open is left to it, and whoever made taps may open any.
+        let open = tap::open(&netlink, &second.name, false).await.expect("opened");
+        let busy = tap::ensure(&netlink, &Tap { owner: Some(1), ..owner.clone() }).await.expect("left alone");
+        assert_eq!((busy.owner, busy.index), (Some(0), second.index));
+        drop(open);
+        let found = tap::ensure(&netlink, &Tap { owner: None, ..owner.clone() }).await.expect("found");
+        assert_eq!((found.owner, found.index), (Some(0), second.index));
         let alone = Tap { bridge: None, position: 1, mark: mark("uid1", "eth2"), owner: None };
         assert_eq!(tap::ensure(&netlink, &alone).await.expect("made").master, None);
     });

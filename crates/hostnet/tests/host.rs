@@ -308,6 +308,34 @@ fn two_guests_share_a_lan() {
 }
 
 #[test]
+fn roots_lan_for_vmms_of_another_user_has_their_taps_and_no_user_namespace() {
+    in_namespace("roots_lan_for_vmms_of_another_user_has_their_taps_and_no_user_namespace", || async {
+        if !support::root_on_the_host() {
+            println!("nothing to try: it takes root");
+            return;
+        }
+        let _ends = Ends;
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let before = HostNet::open(config(dir.path())).expect("opened");
+        let host = HostNet::open(Config { owner: Some(4242), ..config(dir.path()) }).expect("opened");
+        let made = host.ensure(&interface("uid1", lan())).await.expect("made");
+        let Attached::UserLan { tap, enter, forwards, .. } = &made else { panic!("a LAN") };
+        assert_eq!((tap.owner, enter.iter().any(|word| word == "--user")), (Some(4242), false));
+        TcpStream::connect(("127.0.0.1", forwards[0].host_port)).expect("slirp4netns listens");
+        assert_eq!(host.ensure(&interface("uid1", lan())).await.expect("found"), made);
+        // A daemon that has another owner for its VMMs by now finds it as it is.
+        assert_eq!(before.ensure(&interface("uid1", lan())).await.expect("found"), made);
+        assert_eq!(before.list().await.expect("listed").lans["default"].len(), 1);
+        before.delete("uid1").await.expect("removed");
+        before.ensure(&interface("uid1", lan())).await.expect("made");
+        let Attached::UserLan { tap, enter, .. } = host.ensure(&interface("uid1", lan())).await.expect("found") else { panic!("a LAN") };
+        assert_eq!((tap.owner, enter.iter().any(|word| word == "--user")), (Some(4242), false));
+        host.delete("uid1").await.expect("removed");
+        assert_eq!((host.list().await.expect("listed"), files(dir.path())), (Owned::default(), vec![]));
+    });
+}
+
+#[test]
 fn a_lan_cut_off_anywhere_is_finished_or_removed() {
     in_namespace("a_lan_cut_off_anywhere_is_finished_or_removed", || async {
         let _ends = Ends;

@@ -10,14 +10,15 @@ use landlock::{
 
 use crate::files;
 use crate::machine::Uid;
+use crate::user::User;
 
 /// How VMMs are confined. The default confines nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Confinement {
     /// Only the system's libraries, the VMM's own files and its devices can be reached (Linux 5.13 and newer with landlock).
     pub landlock: bool,
-    /// User and group to run as, where the daemon is root. Disks, taps and `/dev/kvm` must be open to them.
-    pub user: Option<(u32, u32)>,
+    /// Who to run as, where the daemon is root. Taps and `/dev/kvm` must be open to that user; disks are given to it.
+    pub user: Option<User>,
     /// A cgroup v2 folder that the daemon may write to; each VMM gets one of its own below it.
     pub cgroup: Option<PathBuf>,
 }

@@ -2,10 +2,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, OFlags};
+
+use crate::user::User;
 
 /// No symbolic link, and no waiting where a FIFO lies in place of a file.
 fn careful(options: &mut OpenOptions) -> &mut OpenOptions {
@@ -39,6 +41,15 @@ pub(crate) fn read(path: &Path) -> io::Result<File> {
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     remove(path)?;
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
+}
+
+/// Makes a user the owner of a file. One that has other names is left alone: whoever has those did not give it away.
+pub(crate) fn give(path: &Path, user: &User) -> io::Result<()> {
+    let file = read(path)?;
+    if file.metadata()?.nlink() > 1 {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(file, Some(user.uid), Some(user.gid))
 }
 
 /// Removes a file. None is as good.
@@ -79,3 +90,6 @@ fn flock(file: &File, operation: FlockOperation) -> io::Result<bool> {
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

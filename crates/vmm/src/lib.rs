@@ -6,6 +6,7 @@
 //! - VMM processes outlive the daemon. Each carries a [`Mark`] in its environment and holds a lock file as its standard input; a process is found by
 //!   its record or by its mark, and held by a pidfd.
 //! - [`Runner::launch`], [`Runner::observe`], [`Runner::shutdown`], [`Runner::remove`] are idempotent and meant for a planner that observes first.
+//! - [`Runner::lost`] tells a guest that hung in early boot or panicked while its VMM lives on.
 //! - [`Runner::list`] tells everything that exists, for a sweep that compares it with what should be.
 //!
 //! [`probe()`] finds out whether a driver works by running a guest of a few instructions. This crate knows nothing of gRPC, images or host networks.
@@ -34,8 +35,10 @@ mod stop;
 mod sys;
 #[cfg(test)]
 mod testing;
+mod user;
+mod watch;
 
-pub use boot::{Boot, BootWatch, Sample};
+pub use boot::{Boot, BootWatch, Loss, Sample};
 pub use capability::{Capabilities, Lacking, Need, check, needs};
 pub use cloudhypervisor::CloudHypervisor;
 pub use confine::Confinement;
@@ -46,8 +49,9 @@ pub use logs::{tail, trim};
 pub use machine::{
     CommandLine, CommandLineError, Disk, DiskFormat, DiskRole, Forward, HostNic, Mac, Machine, Nic, Protocol, Share, Uid, UidError,
 };
-pub use probe::{KVM_DEADLINE, Probe, ProbeError, TCG_DEADLINE, best, probe, probe_within};
+pub use probe::{KVM_DEADLINE, Probe, ProbeError, TCG_DEADLINE, best, probe, probe_as, probe_within};
 pub use process::{ExitStatus, Found, Mark, Process};
 pub use qemu::{Qemu, Qmp, tsc_khz};
 pub use runner::{FindError, LaunchError, Launched, Observation, RemoveError, RootError, Runner};
 pub use stop::{Means, StopError, Stopped};
+pub use user::{User, UserError};

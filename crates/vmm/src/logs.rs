@@ -27,6 +27,24 @@ fn end(path: &Path, window: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What a log holds from `begin` on, at most `max` bytes. A log that is shorter than that began anew, and is read from its beginning.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn part(path: &Path, begin: u64, max: u64) -> io::Result<String> {
+    let mut file = files::read(path)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(if begin > size { 0 } else { begin }))?;
+    let mut bytes = Vec::new();
+    file.take(max).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// How many bytes a log holds. One that is not there holds none.
+pub(crate) fn size(path: &Path) -> u64 {
+    fs::symlink_metadata(path).map(|meta| meta.len()).unwrap_or_default()
+}
+
 /// Bounds a log that a process appends to: when it is larger than `max` bytes, its second half moves to the same name with `.1` at the end,
 /// and the log begins anew. What the process writes in between may be lost. A log that is not there is small enough.
 ///

@@ -10,9 +10,11 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::driver::{Accel, Driver, DriverKind};
+use crate::files;
 use crate::guest;
 use crate::logs;
 use crate::spawn;
+use crate::user::User;
 
 /// How long a driver with KVM gets.
 pub const KVM_DEADLINE: Duration = Duration::from_secs(2);
@@ -59,19 +61,24 @@ pub enum ProbeError {
 
 /// Probes a driver, within the deadline for its kind. The VMM is killed then; it is not waited for, since a broken `/dev/kvm` may hold it.
 pub async fn probe(driver: &dyn Driver) -> Probe {
+    probe_as(driver, None).await
+}
+
+/// As [`probe`], by this user. It takes root.
+pub async fn probe_as(driver: &dyn Driver, user: Option<&User>) -> Probe {
     let deadline = match driver.accel() {
         Accel::Kvm => KVM_DEADLINE,
         Accel::Tcg => TCG_DEADLINE,
     };
-    probe_within(driver, deadline).await
+    Probe { driver: driver.kind(), accel: driver.accel(), result: run(driver, deadline, user).await }
 }
 
 /// As [`probe`], with another deadline.
 pub async fn probe_within(driver: &dyn Driver, deadline: Duration) -> Probe {
-    Probe { driver: driver.kind(), accel: driver.accel(), result: run(driver, deadline).await }
+    Probe { driver: driver.kind(), accel: driver.accel(), result: run(driver, deadline, None).await }
 }
 
-async fn run(driver: &dyn Driver, deadline: Duration) -> Result<Duration, ProbeError> {
+async fn run(driver: &dyn Driver, deadline: Duration, user: Option<&User>) -> Result<Duration, ProbeError> {
     let scratch = tempfile::Builder::new().prefix("capstead-probe-").tempdir()?;
     let dir = scratch.path();
     let (kernel, serial, log) = (dir.join("guest"), dir.join("serial"), dir.join("log"));
@@ -80,12 +87,17 @@ async fn run(driver: &dyn Driver, deadline: Duration) -> Result<Duration, ProbeE
     for (path, bytes) in &plan.files {
         std::fs::write(path, bytes)?;
     }
+    if let Some(user) = user {
+        let files = plan.files.iter().map(|(path, _)| path.as_path());
+        files.chain([kernel.as_path()]).try_for_each(|path| files::give(path, user))?;
+        std::os::unix::fs::lchown(dir, Some(user.uid), Some(user.gid))?;
+    }
     let err = std::fs::File::create(&log)?;
     let out = match &plan.stdout {
         Some(path) => std::fs::File::create(path)?,
         None => err.try_clone()?,
     };
-    let mut command = Command::from(spawn::command(&plan, &[]));
+    let mut command = Command::from(spawn::command(&plan, &[], user));
     command.stdin(Stdio::null()).stdout(out).stderr(err).current_dir(dir).process_group(0).kill_on_drop(true);
     let start = Instant::now();
     let failed = |source| ProbeError::Start { program: plan.program.display().to_string(), source };

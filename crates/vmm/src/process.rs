@@ -230,6 +230,9 @@ pub(crate) struct Record {
     pub(crate) start: Option<u64>,
     /// How it ended, where that was heard.
     pub(crate) exit: Option<ExitStatus>,
+    /// How many bytes the console's log held before: what its guest wrote comes after.
+    #[serde(default)]
+    pub(crate) console: u64,
 }
 
 impl Record {

@@ -25,6 +25,7 @@ use crate::logs;
 use crate::machine::{Machine, Uid};
 use crate::process::{self, ExitStatus, Found, Mark, Process, Record};
 use crate::spawn;
+use crate::user::User;
 
 /// How long a process may hold the lock and not be seen: between fork and exec it has no mark yet.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -158,9 +159,15 @@ impl Runner {
         }
         for (path, bytes) in &plan.files {
             files::replace(path, bytes).map_err(files_error(path))?;
-            self.give_away(path).map_err(files_error(path))?;
+            self.give(path).map_err(files_error(path))?;
         }
-        let mut record = Record { version: Record::VERSION, driver: kind, boot: process::boot_id(), pid: None, start: None, exit: None };
+        let own = machine.disks.iter().map(|disk| disk.path.as_path()).filter(|path| path.is_file());
+        for path in own.chain(Some(folder.serial_log().as_path()).filter(|log| log.is_file())) {
+            self.give(path).map_err(files_error(path))?;
+        }
+        let console = logs::size(&folder.serial_log());
+        let mut record =
+            Record { version: Record::VERSION, driver: kind, boot: process::boot_id(), pid: None, start: None, exit: None, console };
         record.write(&folder.record()).map_err(files_error(&folder.record()))?;
         let mark = Mark { root: self.name.clone(), uid: machine.uid.clone(), driver: kind };
         let (program, at, confinement, enter) = (plan.program.clone(), folder.clone(), self.confinement.clone(), machine.enter.clone());
@@ -187,15 +194,20 @@ impl Runner {
     fn make_folders(&self, folder: &RunFolder) -> io::Result<()> {
         files::folder(folder.state(), 0o700)?;
         files::folder(folder.dir(), 0o700)?;
-        self.give_away(folder.dir())
+        match self.owner() {
+            Some(user) => std::os::unix::fs::lchown(folder.dir(), Some(user.uid), Some(user.gid)),
+            None => Ok(()),
+        }
     }
 
-    /// Makes the VMM's user the owner.
-    fn give_away(&self, path: &Path) -> io::Result<()> {
-        match self.confinement.user {
-            Some((user, group)) if rustix::process::geteuid().is_root() => std::os::unix::fs::lchown(path, Some(user), Some(group)),
-            _ => Ok(()),
-        }
+    /// Whose the files of VMMs are, if not ours.
+    fn owner(&self) -> Option<&User> {
+        self.confinement.user.as_ref().filter(|_| rustix::process::geteuid().is_root())
+    }
+
+    /// Gives a file to the VMM's user.
+    fn give(&self, path: &Path) -> io::Result<()> {
+        self.owner().map_or(Ok(()), |user| files::give(path, user))
     }
 
     /// The microVM's living process, if it has one.
@@ -239,6 +251,7 @@ impl Runner {
             pid: Some(process.pid()),
             start: Some(process.start()),
             exit: None,
+            console: Record::read(&folder.record()).map_or(0, |record| record.console),
         };
         if let Err(error) = record.write(&folder.record()) {
             tracing::warn!(path = %folder.record().display(), %error, "cannot write down which process a VMM is");

@@ -11,6 +11,7 @@ use crate::driver::LaunchPlan;
 use crate::files;
 use crate::folder::RunFolder;
 use crate::process::Mark;
+use crate::user::User;
 
 /// Opens the devices and becomes the VMM: the standard library closes every descriptor but three at exec, and to do otherwise takes `unsafe`.
 fn shell(devices: &[PathBuf]) -> String {
@@ -18,10 +19,11 @@ fn shell(devices: &[PathBuf]) -> String {
     format!("exec \"$0\" \"$@\"{}", opened.collect::<String>())
 }
 
-/// The command of a plan, after the words that `enter` other namespaces.
-pub(crate) fn command(plan: &LaunchPlan, enter: &[String]) -> Command {
+/// The command of a plan, after the words that `enter` other namespaces. What those and devices take is done before it becomes the user's.
+pub(crate) fn command(plan: &LaunchPlan, enter: &[String], user: Option<&User>) -> Command {
     let shell = (!plan.devices.is_empty()).then(|| ["/bin/sh".into(), "-c".into(), shell(&plan.devices)]);
-    let words = enter.iter().cloned().chain(shell.into_iter().flatten()).map(OsString::from);
+    let user = user.map(User::become_it).unwrap_or_default();
+    let words = enter.iter().cloned().chain(shell.into_iter().flatten()).chain(user).map(OsString::from);
     let mut words = words.chain([plan.program.clone().into_os_string()]);
     // There is always a program.
     let mut command = Command::new(words.next().unwrap_or_default());
@@ -64,15 +66,12 @@ pub(crate) fn spawn(
 ) -> io::Result<Spawned> {
     let log = files::append(&folder.vmm_log())?;
     let stdout = plan.stdout.as_deref().map_or_else(|| log.try_clone(), files::append)?;
-    let mut command = command(plan, enter);
+    let user = confinement.user.as_ref().filter(|_| rustix::process::geteuid().is_root());
+    let mut command = command(plan, enter, user);
     command.stdin(Stdio::from(lock)).stdout(stdout).stderr(log).current_dir(folder.dir()).envs(mark.variables()).process_group(0);
     let mut unconfined = Vec::new();
-    if let Some((user, group)) = confinement.user {
-        if rustix::process::geteuid().is_root() {
-            command.uid(user).gid(group);
-        } else {
-            unconfined.push(format!("it runs as this user and not as {user}: the daemon is not root"));
-        }
+    if let (None, Some(wanted)) = (user, &confinement.user) {
+        unconfined.push(format!("it runs as this user and not as {wanted}: the daemon is not root"));
     }
     let mut reads = plan.reads.clone();
     reads.push(resolve(&plan.program));

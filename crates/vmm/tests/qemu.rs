@@ -327,27 +327,57 @@ async fn qemu_takes_every_disk_and_network_that_needs_no_privileges() {
     assert_eq!(disks[0]["inserted"]["image"]["backing-filename"], path("base").display().to_string());
 }
 
+/// A guest that writes a text to its console, and then halts or spins.
+fn speaker(text: &str, spins: bool) -> Vec<u8> {
+    let mut code = vec![0xbe]; // mov $text, %esi
+    code.extend((guest::ENTRY + 20).to_le_bytes());
+    code.push(0xb9); // mov $length, %ecx
+    code.extend(u32::try_from(text.len()).expect("short").to_le_bytes());
+    code.extend([0xba, 0xf8, 0x03, 0x00, 0x00, 0xf3, 0x6e]); // mov $0x3f8, %edx; rep outsb
+    code.extend(if spins { [0x90, 0xeb, 0xfd] } else { [0xf4, 0xeb, 0xfd] }); // nop or hlt, and again
+    code.extend(text.as_bytes());
+    code
+}
+
 #[tokio::test]
-async fn a_guest_that_spins_silently_is_told() {
+async fn a_lost_guest_is_told_while_its_vmm_lives() {
     let host = Host::new();
-    let machine = host.machine("spin");
-    let uid = machine.uid.clone();
-    let process = host.launch(&machine).await;
-    host.alive(&uid).await;
-    host.console(&uid).await.write_all(b"s").await.expect("typed");
-    host.says(&uid, "alive\ns", 1).await;
-    let folder = host.runner.folder(&uid).expect("folder");
-    let mut watch = BootWatch::new(Duration::from_millis(300));
-    let start = Instant::now();
-    loop {
-        if let Boot::Stuck(silent) = watch.look(Sample::of(&process, &folder).expect("it lives")) {
-            assert!(silent >= Duration::from_millis(300));
-            break;
-        }
-        assert!(start.elapsed() < DEADLINE, "it never was called stuck");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    host.runner.kill(&uid).await.expect("killed");
+    let lost = async |process: &Process, watch| tokio::time::timeout(DEADLINE, host.runner.lost(process, watch)).await.expect("told");
+
+    let speaks = |uid: &str, text: &str, spins: bool| {
+        let kernel = host.dir.path().join(format!("{uid}.kernel"));
+        std::fs::write(&kernel, guest::elf(&speaker(text, spins))).expect("written");
+        Machine { kernel, ..host.machine(uid) }
+    };
+
+    let spins = speaks("spins", "[    0.000000] Linux version 6.1.0\n", true);
+    let process = host.launch(&spins).await;
+    let loss = lost(&process, Some(BootWatch::new(Duration::from_millis(300)))).await;
+    assert!(matches!(loss, Loss::Hung(silent) if silent >= Duration::from_millis(300)), "{loss}");
+    host.runner.remove(&spins.uid).await.expect("removed");
+
+    // By the VMM's word, where the guest has the device for it; also to a daemon that was away.
+    let panics = host.machine("panics");
+    let process = host.launch(&panics).await;
+    host.alive(&panics.uid).await;
+    host.console(&panics.uid).await.write_all(b"p").await.expect("typed");
+    assert_eq!(lost(&process, None).await, Loss::Panicked(String::new()));
+    assert_eq!(lost(&process, None).await, Loss::Panicked(String::new()));
+    host.runner.remove(&panics.uid).await.expect("removed");
+
+    // By the console.
+    let said =
+        "[    1.0] Kernel panic - not syncing: No working init found.\n---[ end Kernel panic - not syncing: No working init found. ]---\n";
+    let says = speaks("says", said, false);
+    let process = host.launch(&says).await;
+    assert_eq!(lost(&process, None).await, Loss::Panicked("No working init found.".into()));
+    // The next process is not blamed for what the log holds of the one before.
+    host.runner.kill(&says.uid).await.expect("killed");
+    host.launch(&host.machine("says")).await;
+    assert_eq!(host.runner.panicked(&says.uid), None);
+    host.alive(&says.uid).await;
+    host.says(&says.uid, "No working init", 2).await;
+    assert_eq!(host.runner.panicked(&says.uid), None);
 }
 
 #[tokio::test]
@@ -391,7 +421,8 @@ async fn a_vmm_has_its_own_user_and_cgroup_where_the_host_allows() {
     use std::os::unix::fs::PermissionsExt;
     let (group, root) = (cgroup(), rustix::process::geteuid().is_root());
     let parent = group.clone().unwrap_or_else(|| "/nowhere".into());
-    let host = Host::confined(Confinement { landlock: false, user: Some((65534, 65534)), cgroup: Some(parent.clone()) });
+    let user = User { uid: 65534, gid: 65534, groups: Vec::new() };
+    let host = Host::confined(Confinement { landlock: false, user: Some(user), cgroup: Some(parent.clone()) });
     std::fs::set_permissions(host.dir.path(), std::fs::Permissions::from_mode(0o711)).expect("opened");
     let machine = host.machine("nobody");
     let launched = host.runner.launch(&machine, DriverKind::Qemu).await.expect("launched");

@@ -109,6 +109,9 @@ pub struct HostRun {
     /// Where sockets and logs of VMMs are kept [default: run in --state-dir]; its path must be short
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
+    /// Who VMMs run as, where the daemon is root: NAME or UID, either with :GID; root for root [default: capstead-vmm, if there is such a user]
+    #[arg(long, value_name = "USER")]
+    pub vmm_user: Option<String>,
     /// How much is logged: 0 what happens, 2 what is decided, 9 everything
     #[arg(short, long, default_value_t = 0, value_name = "LEVEL")]
     pub verbosity: u8,

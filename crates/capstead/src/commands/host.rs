@@ -35,8 +35,9 @@ use capstead_vmm::Firecracker;
 use capstead_vmm::Probe;
 use capstead_vmm::Qemu;
 use capstead_vmm::Runner;
+use capstead_vmm::User;
 use capstead_vmm::best;
-use capstead_vmm::probe;
+use capstead_vmm::probe_as;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tracing_subscriber::EnvFilter;
@@ -51,6 +52,7 @@ use crate::cli::manager::LogFormat;
 use systemd::Systemd;
 
 mod systemd;
+mod vmm_user;
 
 /// The network of LANs that microVMs share without privileges.
 const LAN: &str = "10.77.0.0/24";
@@ -92,15 +94,19 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
 
     let state = std::path::absolute(&args.state_dir).context("--state-dir")?;
     std::fs::create_dir_all(&state).with_context(|| format!("cannot make --state-dir {}; `--state-dir` names another", state.display()))?;
-    let (drivers, default) = drivers(&args).await?;
+    let user = vmm_user::find(args.vmm_user.as_deref())?;
+    let (drivers, default) = drivers(&args, user.as_ref()).await?;
     let run = args.run_dir.clone().unwrap_or_else(|| state.join("run"));
     let instance = instance(&state)?;
-    let runner = Runner::new(&run, drivers, Confinement { landlock: true, cgroup: cgroup(&instance), user: None })?;
+    let runner = Runner::new(&run, drivers, Confinement { landlock: true, cgroup: cgroup(&instance), user: user.clone() })?;
+    if let Some(user) = &user {
+        vmm_user::check(user, &[&run, &state.join("vm")])?;
+    }
     let store = Store::open(&state.join("images"))?;
     let net = HostNet::open(Config {
         instance,
         dir: state.join("net"),
-        owner: None,
+        owner: user.map(|user| user.uid),
         agent: agent()?,
         lan_network: LAN.parse().context("the network of LANs")?,
     })?;
@@ -186,14 +192,14 @@ fn address(flag: &str, text: &str) -> anyhow::Result<SocketAddr> {
 }
 
 /// Those that work here, found out by running a guest of a few instructions; and the one for specs that name none.
-async fn drivers(args: &HostRun) -> anyhow::Result<(Vec<Arc<dyn Driver>>, DriverKind)> {
+async fn drivers(args: &HostRun, user: Option<&User>) -> anyhow::Result<(Vec<Arc<dyn Driver>>, DriverKind)> {
     let mut probes: Vec<Probe> = Vec::new();
     let mut drivers: Vec<Arc<dyn Driver>> = Vec::new();
     for driver in candidates(args) {
         if drivers.iter().any(|known| known.kind() == driver.kind()) {
             continue;
         }
-        let probed = probe(driver.as_ref()).await;
+        let probed = probe_as(driver.as_ref(), user).await;
         match &probed.result {
             Ok(took) => {
                 tracing::info!(driver = %probed.driver, accel = %probed.accel, ?took, "works");

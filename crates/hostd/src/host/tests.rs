@@ -26,6 +26,8 @@ pub(crate) struct Outside {
     running: BTreeMap<String, bool>,
     launches: usize,
     end: Option<End>,
+    /// Why the guest in a process that runs is lost.
+    lost: Option<String>,
     /// What becomes of a part that is made now.
     fails: BTreeMap<Part, Outcome>,
     /// Parts that take for ever.
@@ -105,17 +107,23 @@ impl Effects for World {
     }
 
     async fn kill(&self, record: &Record) -> Outcome {
-        self.with(|outside| outside.running.insert(record.uid.clone(), false));
+        self.with(|outside| {
+            outside.running.insert(record.uid.clone(), false);
+            outside.lost = None;
+        });
         Outcome::Done
     }
 
     async fn ended(&self, record: &Record) -> End {
         loop {
             let changed = self.1.notified();
-            let (runs, end) = {
+            let (runs, end, lost) = {
                 let outside = lock(&self.0);
-                (outside.running.get(&record.uid).copied().unwrap_or_default(), outside.end.clone())
+                (outside.running.get(&record.uid).copied().unwrap_or_default(), outside.end.clone(), outside.lost.clone())
             };
+            if let Some(cause) = lost.filter(|_| runs) {
+                return End::Lost(cause);
+            }
             if !runs {
                 return end.unwrap_or(End::Died("signal 9".into()));
             }
@@ -219,6 +227,32 @@ async fn a_vmm_that_dies_is_told_and_started_again() {
     assert_eq!(status(&host, &uid).retry, 1);
     until_state(&host, &uid, MicroVmState::Created).await;
     assert_eq!((world.with(|outside| outside.launches), status(&host, &uid).cause), (2, String::new()));
+}
+
+#[tokio::test]
+async fn a_guest_that_hangs_is_ended_and_started_again_and_told() {
+    let (world, dir) = (World::default(), tempfile::tempdir().unwrap());
+    let host = start(&world, dir.path());
+    let uid = create(&host);
+    until_state(&host, &uid, MicroVmState::Created).await;
+    world.with(|outside| outside.lost = Some("its guest hung in early boot".into()));
+    until("the cause is told", || status(&host, &uid).cause.contains("its guest hung in early boot")).await;
+    assert_eq!((status(&host, &uid).state(), status(&host, &uid).retry), (MicroVmState::Pending, 1));
+    until_state(&host, &uid, MicroVmState::Created).await;
+    assert_eq!((world.with(|outside| outside.launches), status(&host, &uid).cause), (2, String::new()));
+}
+
+#[tokio::test]
+async fn a_guest_that_panics_at_every_boot_is_given_up() {
+    let (world, dir) = (World::default(), tempfile::tempdir().unwrap());
+    let settings = Settings { most_failures: 0, ..Settings::default() };
+    let host = Host::start(world.clone(), settings, Records::open(dir.path()).unwrap(), Metrics::default()).unwrap();
+    let uid = create(&host);
+    until_state(&host, &uid, MicroVmState::Created).await;
+    world.with(|outside| outside.lost = Some("its guest's kernel panicked: no init".into()));
+    until_state(&host, &uid, MicroVmState::Failed).await;
+    assert!(status(&host, &uid).cause.contains("its guest's kernel panicked: no init"), "{:?}", status(&host, &uid));
+    assert!(world.with(|outside| outside.launches == 1 && outside.running.values().all(|runs| !runs)));
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Every history of one microVM in a small world: crashes of the daemon before and after each step, lost replies, failing calls, VMMs that die, and a delete at any time.
+//! Every history of one microVM in a small world: crashes of the daemon before and after each step, lost replies, failing calls, VMMs that die, guests that are
+//! lost in them, and a delete at any time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use capstead_reconcile::explore::World;
 use capstead_reconcile::explore::explore;
 
 use super::End;
+use super::GOOD_BOOT;
 use super::GOOD_SPELL;
 use super::Life;
 use super::Observed;
@@ -38,6 +40,8 @@ enum Mistake {
     ForgetsFirst,
     /// A half-made part is taken for whole.
     TakesHalfForWhole,
+    /// A process whose guest is lost is left alone.
+    KeepsTheLost,
 }
 
 /// A host with one microVM.
@@ -49,6 +53,8 @@ struct Host {
     whole: BTreeSet<Part>,
     traces: BTreeSet<Part>,
     processes: u8,
+    /// The guest in the process hangs, or its kernel panicked.
+    lost: bool,
     /// A process was started before all parts were whole.
     early: bool,
     now: Timestamp,
@@ -78,6 +84,8 @@ enum Event {
     ShutsDown,
     /// The VMM dies.
     Dies,
+    /// The guest hangs or panics, and its VMM lives on.
+    IsLost,
     /// A part was begun when the power went: traces of it are there.
     HalfMade(Part),
 }
@@ -86,7 +94,7 @@ impl Host {
     fn new(mistake: Mistake) -> Self {
         let record = Some(Record { gone: false, launched: None, trouble: Trouble::default() });
         let (whole, traces) = (BTreeSet::new(), BTreeSet::new());
-        Self { mistake, record, whole, traces, processes: 0, early: false, now: Timestamp::UNIX_EPOCH }
+        Self { mistake, record, whole, traces, processes: 0, lost: false, early: false, now: Timestamp::UNIX_EPOCH }
     }
 
     fn wish(record: &Record) -> Wish {
@@ -96,6 +104,7 @@ impl Host {
     fn observed(&self, record: &Record, memory: &Memory) -> Observed {
         let seen = if self.mistake == Mistake::TrustsTheRecord && record.launched.is_none() { 0 } else { self.processes };
         let process = match (&memory.heard, seen) {
+            (Some(End::Lost(_)), 1..) if self.mistake != Mistake::KeepsTheLost => Process::Lost,
             (_, 1..) => Process::Running,
             (Some(end), 0) => Process::Ended(end.clone()),
             (None, 0) => Process::None,
@@ -120,6 +129,10 @@ impl World for Host {
         // Who watches hears of the end.
         if memory.watches && self.processes == 0 && memory.heard.is_none() {
             memory.heard = Some(End::Died("killed".into()));
+        }
+        // A lost guest is found out by who comes later, too.
+        if self.processes > 0 && self.lost {
+            memory.heard = Some(End::Lost("panicked".into()));
         }
         let Some(record) = &self.record else { return Plan::settled() };
         let mut plan = Life::plan(&Self::wish(record), &self.observed(record, memory), self.now);
@@ -147,9 +160,11 @@ impl World for Host {
             Step::Launch => {
                 self.early |= !PARTS.iter().all(|part| self.whole.contains(part));
                 // The driver finds a process with this mark and starts no second one; who does not look starts one.
+                self.lost &= self.processes > 0;
                 self.processes = if self.mistake == Mistake::TrustsTheRecord { self.processes + 1 } else { 1 };
+                memory.heard = None;
             }
-            Step::Kill => self.processes = 0,
+            Step::Kill => (self.processes, self.lost) = (0, false),
             Step::Shutdown => memory.asked = Some(now),
             Step::Forget => self.record = None,
             Step::Adopt => {
@@ -179,6 +194,9 @@ impl World for Host {
         if self.processes > 0 {
             faults.extend([Event::Dies, Event::ShutsDown]);
         }
+        if self.processes > 0 && !self.lost {
+            faults.push(Event::IsLost);
+        }
         if self.record.as_ref().is_some_and(|record| !record.gone) {
             faults.extend(PARTS.iter().filter(|part| !self.traces.contains(part)).map(|part| Event::HalfMade(*part)));
         }
@@ -192,7 +210,11 @@ impl World for Host {
                     record.gone = true;
                 }
             }
-            Event::Dies | Event::ShutsDown => self.processes = self.processes.saturating_sub(1),
+            Event::Dies | Event::ShutsDown => {
+                self.processes = self.processes.saturating_sub(1);
+                self.lost &= self.processes > 0;
+            }
+            Event::IsLost => self.lost = true,
             Event::HalfMade(part) => {
                 self.traces.insert(*part);
             }
@@ -221,6 +243,9 @@ impl World for Host {
         if record.gone {
             return Err("deleted, but still there".into());
         }
+        if self.lost {
+            return Err("its guest is lost, and nobody minds".into());
+        }
         let told = state(&Self::wish(record), &self.observed(record, &Memory::default()));
         if told == State::Created { Ok(()) } else { Err(format!("wanted, but {told:?}")) }
     }
@@ -239,9 +264,12 @@ fn whatever_happens_a_wanted_microvm_runs_once_and_a_deleted_one_leaves_nothing(
 
 #[test]
 fn planted_mistakes_are_found() {
-    for (mistake, found) in
-        [(Mistake::TrustsTheRecord, Broken::Check), (Mistake::ForgetsFirst, Broken::Check), (Mistake::TakesHalfForWhole, Broken::Check)]
-    {
+    for (mistake, found) in [
+        (Mistake::TrustsTheRecord, Broken::Check),
+        (Mistake::ForgetsFirst, Broken::Check),
+        (Mistake::TakesHalfForWhole, Broken::Check),
+        (Mistake::KeepsTheLost, Broken::Goal),
+    ] {
         let broken = explore(Host::new(mistake), limits(2)).expect_err("a mistake");
         println!("{mistake:?}: {broken}");
         assert_eq!(broken.broken, found, "{mistake:?}: {broken}");
@@ -257,4 +285,8 @@ fn a_good_spell_wipes_the_slate() {
     assert_eq!(failed.buried(Some(&died), start, start + GOOD_SPELL).failures, 1);
     assert_eq!(failed.buried(Some(&End::Rebooted), start, start).failures, 2);
     assert!(failed.buried(Some(&End::PoweredOff), start, start).hopeless);
+    // A boot that hangs takes its time.
+    let lost = End::Lost("its guest's kernel panicked".into());
+    assert_eq!(failed.buried(Some(&lost), start, start + GOOD_SPELL), failed.failed("its guest's kernel panicked", start + GOOD_SPELL));
+    assert_eq!(failed.buried(Some(&lost), start, start + GOOD_BOOT).failures, 1);
 }

@@ -33,6 +33,20 @@ fn what_runs_is_adopted_and_left_alone() {
 }
 
 #[test]
+fn a_vmm_whose_guest_is_lost_is_killed_and_the_cause_told() {
+    let lost = Observed { process: Process::Lost, launched: Some(at(0)), whole: [Part::Root].into(), ..seen() };
+    assert_eq!(Life::plan(&run(), &lost, at(40)).steps, [Step::Kill]);
+    assert_eq!(Life::plan(&GONE, &lost, at(40)).steps, [Step::Kill], "it will not shut down");
+    assert_eq!(state(&run(), &lost), State::Pending);
+    assert_eq!(Life::plan(&run(), &Observed { launched: None, ..lost.clone() }, at(40)).steps, [Step::Adopt]);
+    let end = End::Lost("its guest hung".into());
+    let killed = Observed { process: Process::Ended(end.clone()), ..lost };
+    assert_eq!(Life::plan(&run(), &killed, at(41)).steps, [Step::Bury(Some(end.clone()))]);
+    let trouble = Trouble::default().buried(Some(&end), at(0), at(41));
+    assert_eq!((trouble.failures, trouble.cause.as_str(), trouble.hopeless), (1, "its guest hung", false));
+}
+
+#[test]
 fn a_try_is_put_off_longer_each_time_and_at_last_given_up() {
     let failed = |times: u32| (0..times).fold(Trouble::default(), |trouble, _| trouble.failed("no space", at(100)));
     for (times, wait) in [(1, 1), (2, 2), (3, 4)] {

@@ -27,3 +27,16 @@ fn a_log_that_grows_is_cut_under_its_writer() {
     assert_eq!(fs::read(&path).expect("read"), b"b");
     assert_eq!(fs::read(dir.path().join("log.1")).expect("read"), b"6789a");
 }
+
+#[test]
+fn a_part_begins_where_it_is_asked_to() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("log");
+    part(&path, 0, 9).expect_err("nothing there");
+    assert_eq!(size(&path), 0);
+    fs::write(&path, "0123456789").expect("written");
+    assert_eq!(size(&path), 10);
+    for (begin, max, held) in [(0, 99, "0123456789"), (4, 3, "456"), (10, 9, ""), (11, 2, "01")] {
+        assert_eq!(part(&path, begin, max).expect("read"), held, "from {begin}");
+    }
+}

@@ -28,8 +28,15 @@ fn a_record_is_read_whole_or_not_at_all() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("process.json");
     assert_eq!(Record::read(&path), None);
-    let record =
-        Record { version: 1, driver: DriverKind::Qemu, boot: boot_id(), pid: Some(7), start: Some(9), exit: Some(ExitStatus::Signal(9)) };
+    let record = Record {
+        version: 1,
+        driver: DriverKind::Qemu,
+        boot: boot_id(),
+        pid: Some(7),
+        start: Some(9),
+        exit: Some(ExitStatus::Signal(9)),
+        console: 5,
+    };
     record.write(&path).expect("written");
     assert_eq!(Record::read(&path), Some(record));
     let whole = fs::read(&path).expect("read");
@@ -37,6 +44,8 @@ fn a_record_is_read_whole_or_not_at_all() {
         fs::write(&path, &whole[..cut]).expect("written");
         assert_eq!(Record::read(&path), None, "cut at {cut}");
     }
+    fs::write(&path, r#"{"version":1,"driver":"qemu","boot":"","pid":null,"start":null,"exit":null}"#).expect("written");
+    assert_eq!(Record::read(&path).expect("of an earlier program").console, 0);
     fs::write(&path, r#"{"version":2,"driver":"qemu","boot":"","pid":null,"start":null,"exit":null}"#).expect("written");
     assert_eq!(Record::read(&path), None, "another format");
 }
