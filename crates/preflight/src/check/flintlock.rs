@@ -154,7 +154,7 @@ pub(super) const RULES: &[Rule] = &[
         title: "devmapper snapshotter",
         expected: "ok, as `ctr plugins ls` shows it",
         why: "without it microVMs stay Provisioning: \"snapshotter not loaded: devmapper: invalid argument\"",
-        fix: "make the thin pool, then `systemctl restart {containerd}`; its own words: `journalctl -u {containerd} | grep devmapper`",
+        fix: "make the thin pool, then `systemctl restart {containerd}`; its own words: `journalctl -u {containerd} -g devmapper`",
         need: flintlock,
         judge: |_, seen| match seen.devmapper.clone()? {
             Some(state) => must(state == "ok", state),

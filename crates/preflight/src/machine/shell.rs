@@ -91,14 +91,15 @@ impl Machine for Shell {
             }
         };
         let hear = async {
-            let Some(stdout) = stdout else { return };
+            let Some(stdout) = stdout else { return false };
             let mut lines = BufReader::new(stdout).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 reader.line(&line);
                 if reader.done() {
-                    break;
+                    return true;
                 }
             }
+            false
         };
         let overhear = async {
             if let Some(stderr) = stderr {
@@ -106,13 +107,15 @@ impl Machine for Shell {
             }
         };
         let all = async {
-            let both = async { tokio::join!(tell, hear) };
-            tokio::pin!(both);
-            tokio::pin!(overhear);
-            // Its errors end when it does; they are not waited for beyond its answers.
-            tokio::select! {
-                _ = &mut both => (),
-                () = &mut overhear => { both.await; }
+            let both = async { tokio::join!(tell, hear).1 };
+            tokio::pin!(both, overhear);
+            let (through, overheard) = tokio::select! {
+                through = &mut both => (through, false),
+                () = &mut overhear => (both.await, true),
+            };
+            // What it says as it fails is waited for; what it says beside its answers is not.
+            if !through && !overheard {
+                overhear.await;
             }
         };
         let _ = timeout_at(until, all).await;

@@ -54,9 +54,9 @@ pub enum Step {
     Record(Entry),
     /// Makes something be so.
     Set(Key, State),
-    /// Sees to it that this is done in a minute, unless it is confirmed.
-    Arm(Key, State),
-    /// Reaches the machine by a new connection, and calls that off.
+    /// Makes the uplink be so, and sees to it that it is undone in a minute, unless it is confirmed. Both in one go: between the two there is no time.
+    Try(Key),
+    /// Reaches the machine by a new connection, and calls that off. It fails where it is too late.
     Confirm,
     /// Forgets the journal: all is as it was.
     Forget,
@@ -96,7 +96,7 @@ impl Reconciler for Prepare {
                 steps.push(Step::Record(Entry { before: now.state(&key).whole().clone(), key: key.clone(), rests }));
             }
             if matches!((&key, &state), (Key::Uplink(_), State::Present)) {
-                steps.extend([Step::Arm(key.clone(), State::Absent), Step::Set(key, state), Step::Confirm]);
+                steps.extend([Step::Try(key), Step::Confirm]);
             } else {
                 steps.push(Step::Set(key, state));
             }
@@ -120,8 +120,11 @@ impl Reconciler for Restore {
         }
         let goals: Vec<Goal> = now.journal.iter().rev().map(Goal::back).collect();
         let confirm = (now.guard == Guard::Armed).then_some(Step::Confirm);
-        let back = converge(&goals, now).into_iter().map(|(key, state)| Step::Set(key, state));
-        confirm.into_iter().chain(back).chain([Step::Forget]).fold(Plan::settled(), Plan::then)
+        let back = converge(&goals, now);
+        // The journal goes by another look, which shows that all is back. Only folders may stay: what others put in there is theirs.
+        let forget = back.iter().all(|(key, _)| matches!(key, Key::Folder(_))).then_some(Step::Forget);
+        let back = back.into_iter().map(|(key, state)| Step::Set(key, state));
+        confirm.into_iter().chain(back).chain(forget).fold(Plan::settled(), Plan::then)
     }
 }
 

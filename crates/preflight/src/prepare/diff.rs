@@ -15,7 +15,11 @@ pub fn describe(steps: &[Step], now: &Situation) -> String {
     let mut text = String::new();
     let mut states = now.states.clone();
     for step in steps {
-        let Step::Set(key, state) = step else { continue };
+        let (key, state) = match step {
+            Step::Set(key, state) => (key, state),
+            Step::Try(key) => (key, &State::Present),
+            Step::Record(_) | Step::Confirm | Step::Forget => continue,
+        };
         let before = states.insert(key.clone(), state.clone()).unwrap_or(State::Absent);
         text += &change(key, &before, state);
     }

@@ -122,7 +122,7 @@ impl<'a, M: Machine> Host<'a, M> {
         match step {
             Step::Record(entry) => context.record(entry),
             Step::Set(key, state) => context.set(key, state),
-            Step::Arm(key, undo) => context.arm(key, undo),
+            Step::Try(key) => context.attempt(key),
             Step::Confirm => Ok(context.confirm()),
             Step::Forget => Ok(context.forget()),
         }

@@ -167,23 +167,25 @@ echo 'the bridge got no address within 20 s' >&2; exit 1"
         )
     }
 
-    /// It is systemd that waits, so it is done whatever becomes of us.
-    pub(super) fn arm(&self, key: &Key, state: &State) -> Result<String, String> {
-        let undo = format!("{}\ntouch {}", self.set(key, state)?, self.path(ROLLED_BACK));
+    /// It is systemd that waits, so it is undone whatever becomes of us.
+    pub(super) fn attempt(&self, key: &Key) -> Result<String, String> {
+        let undo = format!("{}\ntouch {}", self.set(key, &State::Absent)?, self.path(ROLLED_BACK));
         Ok(format!(
             "rm -f {}; systemctl stop {ROLLBACK}.timer {ROLLBACK}.service 2>/dev/null; systemctl reset-failed {ROLLBACK}.service 2>/dev/null
-systemd-run --quiet --unit={ROLLBACK} --on-active={CONFIRM} --timer-property=AccuracySec=1s sh -c {}",
+systemd-run --quiet --unit={ROLLBACK} --on-active={CONFIRM} --timer-property=AccuracySec=1s sh -c {} || exit 1
+{}",
             self.path(ROLLED_BACK),
             // systemd expands these in a command's words.
-            quoted(&undo.replace('%', "%%").replace('$', "$$"))
+            quoted(&undo.replace('%', "%%").replace('$', "$$")),
+            self.set(key, &State::Present)?
         ))
     }
 
-    /// Fails where it is too late.
+    /// Fails where it is too late: the change is undone, or about to be, or went with a reboot.
     pub(super) fn confirm(&self) -> String {
         format!(
-            "systemctl stop {ROLLBACK}.timer
-if systemctl is-active --quiet {ROLLBACK}.service || [ -e {} ]; then echo 'it was not confirmed in time, and is undone' >&2; exit 1; fi",
+            "systemctl is-active --quiet {ROLLBACK}.timer && systemctl stop {ROLLBACK}.timer && ! systemctl is-active --quiet {ROLLBACK}.service && [ ! -e {} ] && exit 0
+echo 'it was not confirmed in time, and is undone' >&2; exit 1",
             self.path(ROLLED_BACK)
         )
     }
