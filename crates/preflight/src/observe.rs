@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::machine::Answers;
 use crate::machine::AskError;
 use crate::machine::Machine;
+use crate::machine::Question;
 use crate::machine::Unknown;
 use crate::wish::Wish;
 
@@ -67,6 +68,8 @@ pub struct Link {
     pub carrier: bool,
     /// It is a wireless one.
     pub wireless: bool,
+    /// Prepare made it.
+    pub ours: bool,
     /// The bridge or bond it belongs to.
     pub master: Option<String>,
     /// Its MTU in bytes.
@@ -272,7 +275,11 @@ pub struct Observed {
 /// # Errors
 /// The host cannot be asked at all.
 pub async fn observe(machine: &impl Machine, wish: &Wish, guest: Option<&Guest>, deadline: Duration) -> Result<Observed, AskError> {
-    let answers = machine.ask(&questions(wish, guest), deadline).await?;
+    // On a busy host everything is slow: what would answer in time is given that time, a little less than all of it.
+    let most = deadline.saturating_sub(Duration::from_secs(1));
+    let patient = |question: Question| Question { limit: question.limit.max(most), ..question };
+    let asked: Vec<_> = questions(wish, guest).into_iter().map(patient).collect();
+    let answers = machine.ask(&asked, deadline).await?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     Ok(read(wish, &answers, now))
 }

@@ -39,6 +39,8 @@ pub use state::Plain;
 pub use state::State;
 pub use state::Uplink;
 
+/// The alias of an interface that prepare made.
+pub const ALIAS: &str = "capstead-prepare";
 /// How long a change of the uplink waits for its confirmation before it is undone, in seconds.
 pub const CONFIRM: u64 = 60;
 

@@ -99,7 +99,11 @@ pub(super) const RULES: &[Rule] = &[
         need: super::advised,
         judge: |wish, seen| {
             let unit = unit(seen, wish.unit())?;
-            if unit.loaded { must(unit.kill_mode == "process", format!("KillMode={}", unit.kill_mode)) } else { Err(Unknown("there is no such unit".into())) }
+            if unit.loaded {
+                must(unit.kill_mode == "process", format!("KillMode={}", unit.kill_mode))
+            } else {
+                Err(Unknown("there is no such unit".into()))
+            }
         },
     },
     Rule {
@@ -112,11 +116,14 @@ pub(super) const RULES: &[Rule] = &[
         judge: |wish, seen| {
             let Some(port) = wish.port() else { return Err(Unknown(format!("{} names no port", wish.grpc_endpoint))) };
             let own: Vec<_> = seen.listeners.as_ref().map_err(Clone::clone)?.iter().filter(|l| !l.udp && l.port == port).cloned().collect();
-            let foreign = own.iter().filter_map(|l| l.process.as_deref()).find(|name| !["capstead", "flintlockd", "systemd"].contains(name));
+            let foreign =
+                own.iter().filter_map(|l| l.process.as_deref()).find(|name| !["capstead", "flintlockd", "systemd"].contains(name));
             let addresses = || own.iter().map(|l| l.address.map_or("any address".into(), |a| a.to_string())).collect::<Vec<_>>().join(", ");
             match (own.as_slice(), foreign) {
                 ([], _) => fail(format!("nothing listens on port {port}")),
-                (_, Some(name)) => fail_and(format!("{name} has port {port}"), format!("end {name}, or give the daemon another --grpc-endpoint")),
+                (_, Some(name)) => {
+                    fail_and(format!("{name} has port {port}"), format!("end {name}, or give the daemon another --grpc-endpoint"))
+                }
                 (some, _) if wish.serves_others() && some.iter().all(|l| l.address.is_some_and(|address| address.is_loopback())) => {
                     fail(format!("on {} only", addresses()))
                 }
@@ -200,7 +207,8 @@ pub(super) const RULES: &[Rule] = &[
         fix: "look at /etc/resolv.conf: `getent ahosts NAME`",
         need: |wish| Need::advised_if(!wish.registries.is_empty(), "no registry is named"),
         judge: |_, seen| {
-            let failed: Vec<_> = seen.resolved.iter().filter_map(|(host, seen)| seen.as_ref().err().map(|why| format!("{host}: {why}"))).collect();
+            let failed: Vec<_> =
+                seen.resolved.iter().filter_map(|(host, seen)| seen.as_ref().err().map(|why| format!("{host}: {why}"))).collect();
             if failed.is_empty() { pass(seen.resolved.keys().cloned().collect::<Vec<_>>().join(", ")) } else { fail(failed.join("; ")) }
         },
     },

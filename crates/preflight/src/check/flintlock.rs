@@ -43,11 +43,15 @@ pub(super) const RULES: &[Rule] = &[
         fix: "boot a kernel with CONFIG_DM_THIN_PROVISIONING; or use Capstead's own runtime, which needs none: --runtime capstead",
         need: flintlock,
         judge: |_, seen| {
-            let loadable = |names: &Result<std::collections::BTreeSet<String>, Unknown>| names.as_ref().is_ok_and(|names| names.contains("dm_thin_pool"));
+            let loadable = |names: &Result<std::collections::BTreeSet<String>, Unknown>| {
+                names.as_ref().is_ok_and(|names| names.contains("dm_thin_pool"))
+            };
             match &seen.dm_targets {
                 Ok(targets) if targets.contains("thin-pool") => pass("thin-pool"),
                 _ if loadable(&seen.modules) => pass("dm_thin_pool is loaded"),
-                _ if loadable(&seen.loadable) => fail_and("dm_thin_pool is not loaded", "`modprobe dm_thin_pool`, and its name in a file in /etc/modules-load.d"),
+                _ if loadable(&seen.loadable) => {
+                    fail_and("dm_thin_pool is not loaded", "`modprobe dm_thin_pool`, and its name in a file in /etc/modules-load.d")
+                }
                 Ok(_) => fail("this kernel has no target thin-pool"),
                 Err(unknown) if !seen.programs.contains_key("dmsetup") => Err(unknown.clone()),
                 Err(unknown) => fail(unknown.0.clone()),
@@ -82,7 +86,9 @@ pub(super) const RULES: &[Rule] = &[
         need: flintlock,
         judge: |wish, seen| {
             let pools = seen.pools.clone()?;
-            let Some(pool) = pools.iter().find(|pool| pool.name == wish.containerd.pool) else { return Err(Unknown("there is no such pool".into())) };
+            let Some(pool) = pools.iter().find(|pool| pool.name == wish.containerd.pool) else {
+                return Err(Unknown("there is no such pool".into()));
+            };
             let found = format!("data {} %, metadata {} %", pool.data, pool.metadata);
             match pool.data.max(pool.metadata) {
                 _ if !pool.writable => fail("read-only"),
@@ -102,7 +108,10 @@ pub(super) const RULES: &[Rule] = &[
         judge: |wish, seen| {
             let own = unit(seen, "capstead-thinpool.service")?;
             // LVM writes its pools' names as group-pool, with a suffix for the device below.
-            let lvm = seen.pools.as_ref().is_ok_and(|pools| pools.iter().any(|pool| pool.name.starts_with(&wish.containerd.pool) && pool.name.ends_with("-tpool")));
+            let lvm = seen
+                .pools
+                .as_ref()
+                .is_ok_and(|pools| pools.iter().any(|pool| pool.name.starts_with(&wish.containerd.pool) && pool.name.ends_with("-tpool")));
             match (own.enabled.as_str(), lvm) {
                 ("enabled", _) => pass("by capstead-thinpool"),
                 (_, true) => pass("by LVM"),
@@ -204,7 +213,8 @@ pub(super) const RULES: &[Rule] = &[
         need: flintlock,
         judge: |wish, seen| {
             let command = unit(seen, wish.unit())?.command;
-            let insecure = command.split_whitespace().any(|word| matches!(word, "--insecure" | "--insecure=true")) || seen.config.get("insecure").is_some_and(|v| v == "true");
+            let insecure = command.split_whitespace().any(|word| matches!(word, "--insecure" | "--insecure=true"))
+                || seen.config.get("insecure").is_some_and(|v| v == "true");
             match (flag(wish, seen, "tls-cert")?, insecure) {
                 (Some(_), false) => pass("TLS"),
                 (None, true) => warn("--insecure"),

@@ -39,7 +39,9 @@ fn device(path: &str, device: Option<Device>) -> Judged {
     match device {
         None => fail(format!("there is no {path}")),
         Some(device) if !device.character => fail(format!("{path} is no device")),
-        Some(device) if !device.open => fail_and(format!("may not be opened ({})", device.rights), format!("`sudo chmod 0666 {path}`, as udev does")),
+        Some(device) if !device.open => {
+            fail_and(format!("may not be opened ({})", device.rights), format!("`sudo chmod 0666 {path}`, as udev does"))
+        }
         Some(device) => pass(format!("open ({})", device.rights)),
     }
 }
@@ -104,7 +106,9 @@ pub(super) const RULES: &[Rule] = &[
         fix: "`capstead host prepare`, or `ip addr add {gateway} dev {link}`",
         need: |wish| Need::required_if(wish.subnet.is_some() && wish.gateway_link().is_some(), "no --subnet is named"),
         judge: |wish, seen| {
-            let (Some(name), Some(gateway)) = (wish.gateway_link(), wish.gateway()) else { return Err(Unknown("the subnet has no address".into())) };
+            let (Some(name), Some(gateway)) = (wish.gateway_link(), wish.gateway()) else {
+                return Err(Unknown("the subnet has no address".into()));
+            };
             let Some(link) = link(seen, name)? else { return fail(format!("there is no {name}")) };
             let own: Vec<_> = link.addresses.iter().filter(|net| net.addr().is_ipv4()).map(ToString::to_string).collect();
             must(own.contains(&gateway.to_string()), if own.is_empty() { "none".to_owned() } else { own.join(", ") })
@@ -169,9 +173,7 @@ pub(super) const RULES: &[Rule] = &[
         need: |wish| if wish.nat_via.is_some() { Need::Required } else { Need::Advised },
         judge: |wish, seen| match (seen.uplink.clone()?, &wish.nat_via) {
             (None, _) => fail("no default route"),
-            (Some(uplink), Some(nat)) if uplink != *nat => {
-                warn(format!("through {uplink}, and NAT is wished through {nat}"))
-            }
+            (Some(uplink), Some(nat)) if uplink != *nat => warn(format!("through {uplink}, and NAT is wished through {nat}")),
             (Some(uplink), _) => pass(format!("through {uplink}")),
         },
     },
@@ -210,7 +212,8 @@ pub(super) const RULES: &[Rule] = &[
             let Some(server) = server else { return fail(format!("nothing waits for DHCP on {link}")) };
             let who = server.process.as_deref().unwrap_or("a process");
             let ranges = seen.ranges.clone().unwrap_or_default();
-            let within = |range: &&crate::observe::Range| wish.subnet.is_none_or(|net| net.contains(&range.first) && net.contains(&range.last));
+            let within =
+                |range: &&crate::observe::Range| wish.subnet.is_none_or(|net| net.contains(&range.first) && net.contains(&range.last));
             match ranges.iter().find(within) {
                 Some(range) => pass(format!("{who}, {} to {}", range.first, range.last)),
                 None if ranges.is_empty() => warn(format!("{who}, whose configuration is not known")),
@@ -267,7 +270,8 @@ pub(super) const RULES: &[Rule] = &[
         need: natted,
         judge: |wish, seen| {
             let filter = seen.filter.clone()?;
-            let (subnet, nat) = (wish.subnet.map(|net| net.trunc().to_string()).unwrap_or_default(), wish.nat_via.clone().unwrap_or_default());
+            let (subnet, nat) =
+                (wish.subnet.map(|net| net.trunc().to_string()).unwrap_or_default(), wish.nat_via.clone().unwrap_or_default());
             // A rule that names no source, or no interface, holds for all.
             let suits = |line: &&String| {
                 let sources = line.contains("saddr") || line.contains("-s ");
@@ -308,7 +312,8 @@ pub(super) const RULES: &[Rule] = &[
         fix: "`sysctl -w net.bridge.bridge-nf-call-iptables=0`, where Kubernetes does not run on this host itself",
         need: |wish| Need::advised_if(wish.network == Network::Bridge, "no bridge is wished"),
         judge: |wish, seen| {
-            let dropping = seen.filter.as_ref().is_ok_and(|filter| !filter.dropping.is_empty() && !filter.accepting.contains(&wish.bridge_name));
+            let dropping =
+                seen.filter.as_ref().is_ok_and(|filter| !filter.dropping.is_empty() && !filter.accepting.contains(&wish.bridge_name));
             match seen.sysctls.get("net.bridge.bridge-nf-call-iptables").map(String::as_str) {
                 Some("1") if dropping => fail("1, and forwarding is dropped by default"),
                 Some(value) => pass(value),

@@ -55,10 +55,9 @@ pub(super) const RULES: &[Rule] = &[
         judge: |_, seen| match seen.kvm.clone()? {
             None => fail("there is no /dev/kvm"),
             Some(device) if !device.character => fail("/dev/kvm is no device"),
-            Some(device) if !device.open => fail_and(
-                format!("may not be opened ({})", device.rights),
-                "`sudo usermod -aG kvm $USER`, and log in again",
-            ),
+            Some(device) if !device.open => {
+                fail_and(format!("may not be opened ({})", device.rights), "`sudo usermod -aG kvm $USER`, and log in again")
+            }
             Some(device) => pass(format!("open ({})", device.rights)),
         },
     },
@@ -115,7 +114,10 @@ pub(super) const RULES: &[Rule] = &[
             };
             match seen.guest_tcg.clone() {
                 Ok(Booted::Ran) if wish.runtime == Runtime::Capstead => warn(format!("{why}; ran by emulation, which is slow")),
-                Ok(Booted::Ran) => fail_and(format!("{why}; ran by emulation"), "Firecracker needs KVM; Capstead's own runtime (--runtime capstead) can emulate"),
+                Ok(Booted::Ran) => fail_and(
+                    format!("{why}; ran by emulation"),
+                    "Firecracker needs KVM; Capstead's own runtime (--runtime capstead) can emulate",
+                ),
                 _ => fail(why),
             }
         },
@@ -146,7 +148,16 @@ pub(super) const RULES: &[Rule] = &[
         judge: |wish, seen| {
             let cloud = program(seen, "cloud-hypervisor-static").is_some();
             let qemu = wish.runtime == Runtime::Capstead && program(seen, "qemu-system-x86_64").is_some();
-            must(cloud || qemu, if cloud { "Cloud Hypervisor" } else if qemu { "QEMU" } else { "no VMM here takes macvtaps" })
+            must(
+                cloud || qemu,
+                if cloud {
+                    "Cloud Hypervisor"
+                } else if qemu {
+                    "QEMU"
+                } else {
+                    "no VMM here takes macvtaps"
+                },
+            )
         },
     },
 ];

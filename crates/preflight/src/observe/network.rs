@@ -15,6 +15,7 @@ use super::Range;
 use super::Seen;
 use super::system::garbled;
 use crate::machine::Answers;
+use crate::prepare::ALIAS;
 
 /// As `ip -j -d addr` tells it.
 #[derive(Deserialize)]
@@ -27,6 +28,7 @@ struct IpLink {
     #[serde(default)]
     address: String,
     master: Option<String>,
+    ifalias: Option<String>,
     linkinfo: Option<IpInfo>,
     #[serde(default)]
     addr_info: Vec<IpAddress>,
@@ -60,7 +62,8 @@ pub(super) fn links(answers: &Answers) -> Seen<BTreeMap<String, Link>> {
         let kind = link.linkinfo.map(|info| info.info_kind).unwrap_or_default();
         let wireless = wireless.contains(link.ifname.as_str());
         let (name, mac) = (link.ifname, link.address);
-        let link = Link { name, kind, up, carrier, wireless, master: link.master, mtu: link.mtu, mac, addresses, fixed };
+        let ours = link.ifalias.as_deref() == Some(ALIAS);
+        let link = Link { name, kind, up, carrier, wireless, ours, master: link.master, mtu: link.mtu, mac, addresses, fixed };
         (link.name.clone(), link)
     });
     Ok(links.collect())
@@ -143,7 +146,8 @@ pub(super) fn filter(answers: &Answers) -> Seen<Filter> {
 pub(super) fn ranges(answers: &Answers) -> Seen<Vec<Range>> {
     let out = answers.out("dhcp")?;
     let range = |line: &str| {
-        let addresses: Vec<Ipv4Addr> = line.trim().strip_prefix("dhcp-range=")?.split(',').filter_map(|word| word.trim().parse().ok()).collect();
+        let addresses: Vec<Ipv4Addr> =
+            line.trim().strip_prefix("dhcp-range=")?.split(',').filter_map(|word| word.trim().parse().ok()).collect();
         let [first, last, ..] = addresses.as_slice() else { return None };
         Some(Range { first: *first, last: *last })
     };

@@ -35,8 +35,23 @@ const SYSCTLS: [&str; 8] = [
 const VERSIONED: [&str; 4] = ["qemu-system-x86_64", "firecracker", "cloud-hypervisor", "cloud-hypervisor-static"];
 /// Programs that need only be there.
 const PROGRAMS: [&str; 17] = [
-    "ip", "nft", "dnsmasq", "curl", "slirp4netns", "passt", "nsenter", "dmsetup", "losetup", "ctr", "containerd", "modprobe", "apt-get",
-    "dnf", "apk", "pacman", "zypper",
+    "ip",
+    "nft",
+    "dnsmasq",
+    "curl",
+    "slirp4netns",
+    "passt",
+    "nsenter",
+    "dmsetup",
+    "losetup",
+    "ctr",
+    "containerd",
+    "modprobe",
+    "apt-get",
+    "dnf",
+    "apk",
+    "pacman",
+    "zypper",
 ];
 
 /// All questions for a wish. With `guest`, one is booted by QEMU, where there is QEMU.
@@ -58,15 +73,18 @@ fn system(wish: &Wish) -> Vec<Question> {
         "d={state}; while [ ! -d \"$d\" ]; do d=$(dirname \"$d\"); done; echo \"$d\"; df -Pk \"$d\" | tail -n 1; df -Pi \"$d\" | tail -n 1; stat -f -c %T \"$d\"
 [ \"$(stat -f -c %T \"$d\")\" != xfs ] || xfs_info \"$d\" 2>/dev/null | grep -o reflink=1 || true"
     );
-    let sysctls = format!(
-        "for k in {}; do f=/proc/sys/$(echo $k | tr . /); [ ! -e \"$f\" ] || echo \"$k=$(cat \"$f\")\"; done",
-        SYSCTLS.join(" ")
-    );
+    let sysctls =
+        format!("for k in {}; do f=/proc/sys/$(echo $k | tr . /); [ ! -e \"$f\" ] || echo \"$k=$(cat \"$f\")\"; done", SYSCTLS.join(" "));
     let device = |path: &str| {
-        format!("[ -e {path} ] || {{ echo absent; exit 0; }}; stat -c '%F,%a %U:%G' {path}; [ ! -r {path} ] || [ ! -w {path} ] || echo open")
+        format!(
+            "[ -e {path} ] || {{ echo absent; exit 0; }}; stat -c '%F,%a %U:%G' {path}; [ ! -r {path} ] || [ ! -w {path} ] || echo open"
+        )
     };
     let versions = VERSIONED.map(|p| {
-        Question::shell(format!("version/{p}"), format!("p=$(command -v {p}) || {{ echo absent; exit 0; }}; \"$p\" --version </dev/null 2>&1 | head -n 1"))
+        Question::shell(
+            format!("version/{p}"),
+            format!("p=$(command -v {p}) || {{ echo absent; exit 0; }}; \"$p\" --version </dev/null 2>&1 | head -n 1"),
+        )
     });
     let present = format!("for p in {}; do command -v $p >/dev/null 2>&1 && echo $p; done; true", PROGRAMS.join(" "));
     let modules = wish.modules().join(" ");
@@ -74,17 +92,23 @@ fn system(wish: &Wish) -> Vec<Question> {
         Question::file("hostname", "/proc/sys/kernel/hostname"),
         Question::run("kernel", &["uname", "-rm"]),
         Question::run("user", &["id", "-u"]),
-        Question::shell("systemd", "[ \"$(cat /proc/1/comm)\" = systemd ] || { cat /proc/1/comm; exit 3; }; systemctl is-system-running || true"),
+        Question::shell("systemd", "[ -d /run/systemd/system ] || { cat /proc/1/comm; exit 3; }; systemctl is-system-running || true"),
         Question::file("memory", "/proc/meminfo"),
         Question::shell("cpu", "grep -m 1 -E '^(flags|Features)' /proc/cpuinfo"),
         Question::shell("disk", disk),
-        Question::shell("cgroup", "m=$(awk '$3 == \"cgroup2\" { print $2; exit }' /proc/mounts); [ -n \"$m\" ] || { echo 'cgroup v2 is not mounted' >&2; exit 1; }; cat \"$m/cgroup.controllers\""),
+        Question::shell(
+            "cgroup",
+            "m=$(awk '$3 == \"cgroup2\" { print $2; exit }' /proc/mounts); [ -n \"$m\" ] || { echo 'cgroup v2 is not mounted' >&2; exit 1; }; cat \"$m/cgroup.controllers\"",
+        ),
         Question::run("clock", &["date", "+%s"]),
         Question::run("ntp", &["timedatectl", "show", "-p", "NTPSynchronized", "--value"]),
         Question::shell("sysctl", sysctls),
         Question::shell("kvm", device("/dev/kvm")),
         Question::shell("tun", device("/dev/net/tun")),
-        Question::shell("modules", "ls /sys/module; sed 's|.*/||; s|[.]ko.*||' \"/lib/modules/$(uname -r)/modules.builtin\" 2>/dev/null || true"),
+        Question::shell(
+            "modules",
+            "ls /sys/module /sys/class/misc; sed 's|.*/||; s|[.]ko.*||' \"/lib/modules/$(uname -r)/modules.builtin\" 2>/dev/null || true",
+        ),
         Question::shell("loadable", format!("for m in {modules}; do modprobe -nq $m && echo $m; done; true")),
         Question::shell("programs", present),
     ];
@@ -103,23 +127,30 @@ if command -v iptables-save >/dev/null; then iptables-save; s=$?; else s=127; fi
         Question::run("routes", &["ip", "-j", "-4", "route", "show", "default"]),
         Question::run("listeners", &["ss", "-Htulnp"]),
         Question::shell("filter", filter),
-        Question::shell("dhcp", "cat /etc/capstead/dhcp.conf /etc/dnsmasq.conf /etc/dnsmasq.d/* /var/lib/libvirt/dnsmasq/*.conf 2>/dev/null; true"),
+        Question::shell(
+            "dhcp",
+            "cat /etc/capstead/dhcp.conf /etc/dnsmasq.conf /etc/dnsmasq.d/* /var/lib/libvirt/dnsmasq/*.conf 2>/dev/null; true",
+        ),
     ];
     all.into_iter().chain(vip).collect()
 }
 
 fn service(wish: &Wish) -> Vec<Question> {
     let units = [
-        wish.unit(), "systemd-networkd.service", "NetworkManager.service", "networking.service", "docker.service", &wish.containerd.unit,
+        wish.unit(),
+        "systemd-networkd.service",
+        "NetworkManager.service",
+        "networking.service",
+        "docker.service",
+        &wish.containerd.unit,
         "capstead-thinpool.service",
     ];
     let show = ["systemctl", "show", "-p", "Id,LoadState,ActiveState,UnitFileState,ExecStart,KillMode,NeedDaemonReload", "--"];
     let program = quoted(wish.program());
     let (version, images) = match wish.runtime {
-        Runtime::Capstead => (
-            format!("{program} --version"),
-            format!("FLINTLOCKD_STATE_DIR={} {program} image ls", quoted(&wish.state_dir)),
-        ),
+        Runtime::Capstead => {
+            (format!("{program} --version"), format!("FLINTLOCKD_STATE_DIR={} {program} image ls", quoted(&wish.state_dir)))
+        }
         Runtime::Flintlock => (
             format!("{program} version --short"),
             format!("ctr -a {} -n {} images ls -q", quoted(&wish.containerd.socket), quoted(&wish.containerd.namespace)),
@@ -138,7 +169,10 @@ fn service(wish: &Wish) -> Vec<Question> {
         let host = registry.split(':').next().unwrap_or_default();
         all.push(Question::run(format!("dns/{registry}"), &["getent", "ahosts", host]));
         let url = format!("https://{registry}/v2/");
-        all.push(Question::run(format!("registry/{registry}"), &["curl", "-sS", "-m", "2", "-o", "/dev/null", "-w", "%{http_code}", &url]).within(Duration::from_secs(3)));
+        all.push(
+            Question::run(format!("registry/{registry}"), &["curl", "-sS", "-m", "2", "-o", "/dev/null", "-w", "%{http_code}", &url])
+                .within(Duration::from_secs(3)),
+        );
     }
     if wish.runtime == Runtime::Flintlock {
         all.extend([

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
+use super::ALIAS;
 use crate::machine::quoted;
 use crate::wish::MACVTAP_GATEWAY;
 use crate::wish::Network;
@@ -31,7 +32,11 @@ pub(super) fn link_unit(wish: &Wish) -> String {
     let (name, make, port) = match wish.network {
         Network::Macvtap => {
             let parent = quoted(wish.parent_iface.as_deref().unwrap_or_default());
-            (MACVTAP_GATEWAY.to_owned(), format!("ip link add {MACVTAP_GATEWAY} link {parent} type macvlan mode bridge"), format!("ip link set {parent} up; "))
+            (
+                MACVTAP_GATEWAY.to_owned(),
+                format!("ip link add {MACVTAP_GATEWAY} link {parent} type macvlan mode bridge"),
+                format!("ip link set {parent} up; "),
+            )
         }
         Network::Bridge | Network::User => {
             let name = quoted(&wish.bridge_name);
@@ -52,7 +57,7 @@ Before=network-online.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh -ec \"{before}[ -e /sys/class/net/{name} ] || {make}; {address}ip link set {name} up; {after}\"
+ExecStart=/bin/sh -ec \"{before}[ -e /sys/class/net/{name} ] || {make}; ip link set {name} alias {ALIAS}; {address}ip link set {name} up; {after}\"
 ExecStop=/bin/sh -c \"ip link del {name}\"
 
 [Install]
@@ -75,7 +80,8 @@ pub(super) fn ranges(subnet: Ipv4Net, vip: Option<Ipv4Addr>) -> Vec<(Ipv4Addr, I
 }
 
 pub(super) fn dhcp(link: &str, subnet: Ipv4Net, vip: Option<Ipv4Addr>) -> String {
-    let ranges: String = ranges(subnet, vip).iter().map(|(first, last)| format!("dhcp-range={first},{last},{},12h\n", subnet.netmask())).collect();
+    let ranges: String =
+        ranges(subnet, vip).iter().map(|(first, last)| format!("dhcp-range={first},{last},{},12h\n", subnet.netmask())).collect();
     format!(
         "{MARK}interface={link}
 except-interface=lo
@@ -151,7 +157,10 @@ pub(super) fn uplink(bridge: &str, uplink: &str, mac: &str, address: &[String], 
     vec![
         (format!("05-capstead-{bridge}.netdev"), format!("{MARK}[NetDev]\nName={bridge}\nKind=bridge\nMACAddress={mac}\n")),
         (format!("05-capstead-{bridge}.network"), format!("{MARK}[Match]\nName={bridge}\n\n[Network]\n{own}")),
-        (format!("05-capstead-{uplink}.network"), format!("{MARK}[Match]\nName={uplink}\n\n[Network]\nBridge={bridge}\nLinkLocalAddressing=no\n")),
+        (
+            format!("05-capstead-{uplink}.network"),
+            format!("{MARK}[Match]\nName={uplink}\n\n[Network]\nBridge={bridge}\nLinkLocalAddressing=no\n"),
+        ),
     ]
 }
 
@@ -182,7 +191,12 @@ pub(super) fn daemon_drop_in(wish: &Wish) -> String {
         Network::User => (),
     }
     if wish.runtime == Runtime::Flintlock {
-        words.extend(["--containerd-socket".into(), wish.containerd.socket.clone(), "--containerd-ns".into(), wish.containerd.namespace.clone()]);
+        words.extend([
+            "--containerd-socket".into(),
+            wish.containerd.socket.clone(),
+            "--containerd-ns".into(),
+            wish.containerd.namespace.clone(),
+        ]);
     }
     words.extend(["--state-dir".into(), wish.state_dir.clone()]);
     words.extend(wish.daemon_flags.iter().cloned());

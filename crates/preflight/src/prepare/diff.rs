@@ -48,7 +48,10 @@ fn change(key: &Key, before: &State, after: &State) -> String {
                 _ => (false, false),
             };
             let word = |old: bool, new: bool, yes: &'static str, no: &'static str| (old != new).then_some(if new { yes } else { no });
-            let words = [word(old_enabled, *enabled, "starts at boot", "does not start at boot"), word(old_active, *active, "is started", "is stopped")];
+            let words = [
+                word(old_enabled, *enabled, "starts at boot", "does not start at boot"),
+                word(old_active, *active, "is started", "is stopped"),
+            ];
             format!("~ {name} {}\n", words.into_iter().flatten().collect::<Vec<_>>().join(", "))
         }
         _ => format!("+ {name}\n"),

@@ -11,7 +11,6 @@ use super::state::State;
 use super::state::Uplink;
 use crate::check::tools;
 use crate::observe::Observed;
-use crate::wish::MACVTAP_GATEWAY;
 use crate::wish::Network;
 use crate::wish::Packages;
 use crate::wish::Runtime;
@@ -143,7 +142,8 @@ fn packages(wish: &Wish, seen: &Observed, all: &mut Builder) {
         Packages::Folder(folder) => all.first.push(Goal::new(Key::Packages(folder.clone()), State::Present)),
         Packages::Manager => {
             let manager = manager(&seen.programs).unwrap_or_default();
-            let any_vmm = ["qemu-system-x86_64", "firecracker", "cloud-hypervisor-static"].iter().any(|name| seen.programs.contains_key(*name));
+            let any_vmm =
+                ["qemu-system-x86_64", "firecracker", "cloud-hypervisor-static"].iter().any(|name| seen.programs.contains_key(*name));
             let vmm = (wish.runtime == Runtime::Capstead && !any_vmm).then_some("qemu");
             let missing = tools(wish).into_iter().filter(|tool| !seen.programs.contains_key(*tool)).chain(vmm);
             let mut names: Vec<_> = missing.map(|tool| package(tool, manager)).collect();
@@ -237,18 +237,25 @@ fn refusals(wish: &Wish, seen: &Observed) -> Vec<Refused> {
         refuse("not root".into(), "run it by sudo, or over ssh as root or as a user whose sudo needs no password");
     }
     if let Err(unknown) = &seen.systemd {
-        refuse(format!("systemd does not run here: {unknown}"), "prepare makes units of systemd; on another system follow the reference, by hand");
+        refuse(
+            format!("systemd does not run here: {unknown}"),
+            "prepare makes units of systemd; on another system follow the reference, by hand",
+        );
     }
     if let Err(unknown) = &seen.version {
         let fix = format!("copy it there: `install -m 0755 capstead {}`", wish.program());
         refuse(format!("{} does not run: {unknown}", wish.program()), &fix);
     }
-    if wish.runtime == Runtime::Flintlock && !seen.units.as_ref().is_ok_and(|units| units.get(wish.unit()).is_some_and(|unit| unit.loaded)) {
+    if wish.runtime == Runtime::Flintlock && !seen.units.as_ref().is_ok_and(|units| units.get(wish.unit()).is_some_and(|unit| unit.loaded))
+    {
         refuse("there is no flintlockd.service".into(), "install flintlockd with its unit first");
     }
     let needs_packages = tools(wish).into_iter().any(|tool| !seen.programs.contains_key(tool));
     if wish.packages == Packages::Manager && needs_packages && manager(&seen.programs).is_none() {
-        refuse("no package manager that is known".into(), "install by hand what `host check` names under `tools`, and give `--packages none`");
+        refuse(
+            "no package manager that is known".into(),
+            "install by hand what `host check` names under `tools`, and give `--packages none`",
+        );
     }
     network(wish, seen, &mut refuse);
     subnet(wish, seen, &mut refuse);
@@ -263,7 +270,8 @@ fn network(wish: &Wish, seen: &Observed, refuse: &mut impl FnMut(String, &str)) 
     };
     let names = [Some(&wish.bridge_name), wish.parent_iface.as_ref(), wish.nat_via.as_ref()];
     // The kernel takes more; these words go into files and shells.
-    let plain = |name: &&String| !(1..=15).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b));
+    let plain =
+        |name: &&String| !(1..=15).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b));
     if let Some(name) = names.into_iter().flatten().find(plain) {
         return refuse(format!("{name:?} is no name of an interface"), "name one of 1 to 15 letters, digits, '-', '_' and '.'");
     }
@@ -278,13 +286,19 @@ fn network(wish: &Wish, seen: &Observed, refuse: &mut impl FnMut(String, &str)) 
         (Some(parent), Network::Macvtap | Network::Bridge) => match links.get(parent) {
             None => refuse(format!("there is no {parent}"), "`ip -br link` lists interfaces"),
             Some(link) if link.wireless => {
-                refuse(format!("{parent} is wireless, and takes one MAC only"), "--network bridge with --subnet, --dhcp and --nat-via that interface");
+                refuse(
+                    format!("{parent} is wireless, and takes one MAC only"),
+                    "--network bridge with --subnet, --dhcp and --nat-via that interface",
+                );
             }
             Some(link) if link.master.as_ref().is_some_and(|master| *master != wish.bridge_name) => {
                 refuse(format!("{parent} belongs to {}", link.master.clone().unwrap_or_default()), "name another with --parent-iface");
             }
             Some(_) if joins(wish, seen) => {
-                let networkd = seen.units.as_ref().is_ok_and(|units| units.get("systemd-networkd.service").is_some_and(|unit| unit.active == "active"));
+                let networkd = seen
+                    .units
+                    .as_ref()
+                    .is_ok_and(|units| units.get("systemd-networkd.service").is_some_and(|unit| unit.active == "active"));
                 if !networkd {
                     refuse(
                         format!("{parent} is this host's uplink, and systemd-networkd does not look after it"),
@@ -318,8 +332,9 @@ fn subnet(wish: &Wish, seen: &Observed, refuse: &mut impl FnMut(String, &str)) {
         return refuse(format!("{subnet} is not of use"), "name a subnet of /8 to /29");
     }
     if let (Some(other), Ok(links)) = (&wish.gateway_link(), &seen.links) {
-        let taken = links.values().filter(|link| link.name != *other && link.name != MACVTAP_GATEWAY).flat_map(|link| &link.addresses);
-        let overlaps = |net: &&ipnet::IpNet| matches!(net, ipnet::IpNet::V4(net) if net.contains(&subnet.network()) || subnet.contains(&net.addr()));
+        let taken = links.values().filter(|link| link.name != *other && !link.ours).flat_map(|link| &link.addresses);
+        let overlaps =
+            |net: &&ipnet::IpNet| matches!(net, ipnet::IpNet::V4(net) if net.contains(&subnet.network()) || subnet.contains(&net.addr()));
         if let Some(net) = taken.clone().find(overlaps) {
             refuse(format!("{subnet} overlaps with {net}, which this host has on another interface"), "name another with --subnet");
         }
@@ -327,7 +342,10 @@ fn subnet(wish: &Wish, seen: &Observed, refuse: &mut impl FnMut(String, &str)) {
     if let Some(vip) = wish.vip {
         let gateway = wish.gateway().map(|net| net.addr());
         if !subnet.contains(&vip) || vip == subnet.network() || vip == subnet.broadcast() || Some(vip) == gateway {
-            refuse(format!("{vip} cannot be the VIP: it must be a host's address of {subnet}, and not this host's"), "name another with --vip");
+            refuse(
+                format!("{vip} cannot be the VIP: it must be a host's address of {subnet}, and not this host's"),
+                "name another with --vip",
+            );
         }
     }
 }

@@ -73,12 +73,15 @@ done; echo present",
                 self.path(folder)
             ),
             Key::Module(name) => format!(
-                "[ -d /sys/module/{0} ] || tr - _ <\"/lib/modules/$(uname -r)/modules.builtin\" 2>/dev/null | grep -q '/{0}[.]ko' && echo present || echo absent",
+                // Some that are built in show as a device only. A kernel without modules can load none; the check tells what it lacks.
+                "[ -d /sys/module/{0} ] || [ -e /sys/class/misc/{0} ] || [ ! -e /proc/modules ] || tr - _ <\"/lib/modules/$(uname -r)/modules.builtin\" 2>/dev/null | grep -q '/{0}[.]ko' && echo present || echo absent",
                 name.replace('-', "_")
             ),
             Key::Folder(path) => {
                 let path = self.path(path);
-                format!("if [ -d {path} ]; then echo present; elif [ -e {path} ] || [ -L {path} ]; then echo odd no folder; else echo absent; fi")
+                format!(
+                    "if [ -d {path} ]; then echo present; elif [ -e {path} ] || [ -L {path} ]; then echo odd no folder; else echo absent; fi"
+                )
             }
             Key::File(path) => {
                 let path = self.path(path);
@@ -88,7 +91,9 @@ if [ -L \"$p\" ]; then echo odd a link; elif [ ! -e \"$p\" ]; then echo absent; 
 elif [ \"$(wc -c <\"$p\")\" -gt {LARGEST} ]; then echo odd larger than {LARGEST} bytes; else stat -c 'file %a %u %g' \"$p\" && base64 -w 0 \"$p\"; fi"
                 )
             }
-            Key::Sysctl(name) => format!("f=/proc/sys/{}; if [ -e $f ]; then echo \"value $(cat $f)\"; else echo absent; fi", name.replace('.', "/")),
+            Key::Sysctl(name) => {
+                format!("f=/proc/sys/{}; if [ -e $f ]; then echo \"value $(cat $f)\"; else echo absent; fi", name.replace('.', "/"))
+            }
             Key::Uplink(Uplink { link, bridge, files }) => {
                 let first = files.first().map(|(name, _)| name.clone()).unwrap_or_default();
                 let (run, etc) = (self.path(&format!("{VOLATILE}/{first}")), self.path(&format!("/etc/systemd/network/{first}")));
@@ -148,7 +153,13 @@ printf %s {1} | base64 -d >\"$p.capstead-new\" && chown {user}:{group} \"$p.caps
         let write: String = uplink
             .files
             .iter()
-            .map(|(name, content)| format!("printf %s {} | base64 -d >{} || exit 1\n", quoted(&STANDARD.encode(content)), self.path(&format!("{VOLATILE}/{name}"))))
+            .map(|(name, content)| {
+                format!(
+                    "printf %s {} | base64 -d >{} || exit 1\n",
+                    quoted(&STANDARD.encode(content)),
+                    self.path(&format!("{VOLATILE}/{name}"))
+                )
+            })
             .collect();
         let folder = self.path(VOLATILE);
         format!(
@@ -191,7 +202,10 @@ echo 'it was not confirmed in time, and is undone' >&2; exit 1",
     }
 
     pub(super) fn guard(&self) -> String {
-        format!("if [ -e {} ]; then echo fired; elif systemctl is-active --quiet {ROLLBACK}.timer; then echo armed; else echo idle; fi", self.path(ROLLED_BACK))
+        format!(
+            "if [ -e {} ]; then echo fired; elif systemctl is-active --quiet {ROLLBACK}.timer; then echo armed; else echo idle; fi",
+            self.path(ROLLED_BACK)
+        )
     }
 
     /// The journal is whole at any time: a longer one takes its place.
@@ -225,7 +239,9 @@ fn unit(name: &str, enabled: bool, active: bool) -> String {
     let start = if active {
         format!("{{ systemctl reset-failed -- {name} 2>/dev/null; systemctl start -- {name}; }}")
     } else {
-        format!("{{ ! systemctl -q is-active -- {name} && ! systemctl -q is-failed -- {name} || systemctl stop -- {name}; }} && {{ systemctl reset-failed -- {name} 2>/dev/null || true; }}")
+        format!(
+            "{{ ! systemctl -q is-active -- {name} && ! systemctl -q is-failed -- {name} || systemctl stop -- {name}; }} && {{ systemctl reset-failed -- {name} 2>/dev/null || true; }}"
+        )
     };
     // What it said is worth more than that it failed.
     format!("systemctl daemon-reload && {enable} && {start} || {{ journalctl -q -u {name} -n 3 -o cat --no-pager >&2; exit 1; }}")

@@ -63,7 +63,9 @@ const CONTAINERD: &str = "version = 2
 const FLINTLOCKD: &str = "{ path=/usr/local/bin/flintlockd ; argv[]=/usr/local/bin/flintlockd run --containerd-socket /run/containerd-dev/containerd.sock --bridge-name br-mvm --tls-cert /etc/host.pem --tls-key /etc/key.pem ; ignore_errors=no ; }";
 
 pub(super) fn unit(id: &str, active: &str, command: &str) -> String {
-    format!("Id={id}\nLoadState=loaded\nActiveState={active}\nUnitFileState=enabled\nKillMode=process\nNeedDaemonReload=no\nExecStart={command}\n\n")
+    format!(
+        "Id={id}\nLoadState=loaded\nActiveState={active}\nUnitFileState=enabled\nKillMode=process\nNeedDaemonReload=no\nExecStart={command}\n\n"
+    )
 }
 
 fn units() -> String {
@@ -89,7 +91,10 @@ pub(super) fn healthy() -> Answers {
         ("cgroup", "cpuset cpu io memory pids\n"),
         ("clock", "1790000001\n"),
         ("ntp", "yes\n"),
-        ("sysctl", "net.ipv4.ip_forward=1\nnet.netfilter.nf_conntrack_max=262144\nnet.netfilter.nf_conntrack_count=12\nfs.inotify.max_user_instances=128\nfs.inotify.max_user_watches=524288\nfs.file-max=9223372036854775807\nuser.max_user_namespaces=15000\n"),
+        (
+            "sysctl",
+            "net.ipv4.ip_forward=1\nnet.netfilter.nf_conntrack_max=262144\nnet.netfilter.nf_conntrack_count=12\nfs.inotify.max_user_instances=128\nfs.inotify.max_user_watches=524288\nfs.file-max=9223372036854775807\nuser.max_user_namespaces=15000\n",
+        ),
         ("kvm", "character special file,660 root:kvm\nopen\n"),
         ("tun", "character special file,666 root:root\nopen\n"),
         ("modules", "bridge\ntun\nmacvlan\nmacvtap\ndm-thin-pool\nloop\nkvm_intel\n"),
@@ -118,7 +123,10 @@ pub(super) fn healthy() -> Answers {
         ("pools", "flintlock-dev-thinpool: 0 209715200 thin-pool 1 234/2621440 5/1638400 - rw discard_passdown queue_if_no_space - 1024\n"),
         ("containerd-config", CONTAINERD),
         ("containerd-socket", ""),
-        ("snapshotters", "TYPE ID PLATFORMS STATUS\nio.containerd.snapshotter.v1 native linux/amd64 ok\nio.containerd.snapshotter.v1 devmapper linux/amd64 ok\n"),
+        (
+            "snapshotters",
+            "TYPE ID PLATFORMS STATUS\nio.containerd.snapshotter.v1 native linux/amd64 ok\nio.containerd.snapshotter.v1 devmapper linux/amd64 ok\n",
+        ),
     ];
     let mut answers: Answers = Answers(texts.iter().map(|(name, text)| ((*name).to_owned(), Answer::ok(*text))).collect());
     answers.0.insert("units".into(), Answer::ok(units()));

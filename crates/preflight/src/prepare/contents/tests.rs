@@ -46,7 +46,8 @@ fn the_daemons_flags_stand_in_a_drop_in_as_systemd_reads_them() {
 
 #[test]
 fn a_bridge_takes_its_port_after_it_is_there_and_a_parent_is_up_before_its_child() {
-    let bridge = Wish { network: Network::Bridge, subnet: Some(subnet("10.42.0.0/24")), parent_iface: Some("eth1".into()), ..Wish::default() };
+    let bridge =
+        Wish { network: Network::Bridge, subnet: Some(subnet("10.42.0.0/24")), parent_iface: Some("eth1".into()), ..Wish::default() };
     let text = link_unit(&bridge);
     let at = |text: &str, word: &str| text.find(word).unwrap();
     assert!(at(&text, "ip link add br-mvm type bridge") < at(&text, "ip link set eth1 master br-mvm up"));

@@ -99,8 +99,7 @@ fn restore_goes_backwards_and_forgets_last() {
     ];
     let states = [(Key::Folder("/f".into()), State::Present), (file("/f/a"), State::text("x")), (unit("u"), RUNS)];
     let now = Situation { states: states.into(), journal, guard: Guard::Idle };
-    let expected =
-        [Step::Set(unit("u"), IDLE), Step::Set(file("/f/a"), State::Absent), Step::Set(Key::Folder("/f".into()), State::Absent)];
+    let expected = [Step::Set(unit("u"), IDLE), Step::Set(file("/f/a"), State::Absent), Step::Set(Key::Folder("/f".into()), State::Absent)];
     assert_eq!(Restore::plan(&(), &now, Timestamp::UNIX_EPOCH).steps, expected);
 
     // Somebody put something into the folder.

@@ -26,7 +26,14 @@ fn bare() -> Answers {
 }
 
 fn nat() -> Wish {
-    Wish { network: Network::Bridge, subnet: "10.42.0.0/24".parse().ok(), dhcp: true, nat_via: Some("eth0".into()), vip: "10.42.0.2".parse().ok(), ..Wish::default() }
+    Wish {
+        network: Network::Bridge,
+        subnet: "10.42.0.0/24".parse().ok(),
+        dhcp: true,
+        nat_via: Some("eth0".into()),
+        vip: "10.42.0.2".parse().ok(),
+        ..Wish::default()
+    }
 }
 
 fn made(wish: &Wish, answers: &Answers) -> Vec<Goal> {
@@ -44,11 +51,28 @@ fn names(goals: &[Goal]) -> Vec<String> {
 #[test]
 fn a_host_with_nat_and_dhcp_is_made_in_this_order() {
     let expected = [
-        "package dnsmasq-base", "package nftables", "package qemu-system-x86", "kernel module bridge", "kernel module tun", "/etc/capstead", "/etc/systemd/network",
-        "/etc/systemd/system/capstead-host.service.d", "/etc/modules-load.d/capstead.conf", "/etc/systemd/network/05-capstead-br-mvm.network",
-        "/etc/systemd/system/capstead-link.service", "/etc/capstead/dhcp.conf", "/etc/systemd/system/capstead-dhcp.service", "/etc/sysctl.d/90-capstead.conf",
-        "/etc/capstead/nat.nft", "/etc/systemd/system/capstead-nat.service", "/etc/systemd/system/capstead-host.service.d/capstead.conf",
-        "/etc/systemd/system/capstead-host.service", "net.ipv4.ip_forward", "capstead-link.service", "capstead-dhcp.service", "capstead-nat.service",
+        "package dnsmasq-base",
+        "package nftables",
+        "package qemu-system-x86",
+        "kernel module bridge",
+        "kernel module tun",
+        "/etc/capstead",
+        "/etc/systemd/network",
+        "/etc/systemd/system/capstead-host.service.d",
+        "/etc/modules-load.d/capstead.conf",
+        "/etc/systemd/network/05-capstead-br-mvm.network",
+        "/etc/systemd/system/capstead-link.service",
+        "/etc/capstead/dhcp.conf",
+        "/etc/systemd/system/capstead-dhcp.service",
+        "/etc/sysctl.d/90-capstead.conf",
+        "/etc/capstead/nat.nft",
+        "/etc/systemd/system/capstead-nat.service",
+        "/etc/systemd/system/capstead-host.service.d/capstead.conf",
+        "/etc/systemd/system/capstead-host.service",
+        "net.ipv4.ip_forward",
+        "capstead-link.service",
+        "capstead-dhcp.service",
+        "capstead-nat.service",
         "capstead-host.service",
     ];
     assert_eq!(names(&made(&nat(), &bare())), expected);
@@ -73,8 +97,16 @@ fn flintlockd_gets_a_pool_a_containerd_and_flags() {
     let wish = Wish { runtime: Runtime::Flintlock, images: vec!["ghcr.io/a/b:1".into()], ..nat() };
     let all = names(&made(&wish, &bare()));
     for name in [
-        "package dmsetup", "package containerd", "kernel module dm_thin_pool", "/etc/capstead/thinpool.sh", "/etc/containerd/config-dev.toml", "capstead-thinpool.service",
-        "containerd-dev.service", "/etc/systemd/system/flintlockd.service.d/capstead.conf", "flintlockd.service", "image ghcr.io/a/b:1",
+        "package dmsetup",
+        "package containerd",
+        "kernel module dm_thin_pool",
+        "/etc/capstead/thinpool.sh",
+        "/etc/containerd/config-dev.toml",
+        "capstead-thinpool.service",
+        "containerd-dev.service",
+        "/etc/systemd/system/flintlockd.service.d/capstead.conf",
+        "flintlockd.service",
+        "image ghcr.io/a/b:1",
     ] {
         assert!(all.iter().any(|own| own == name), "{name} is not among {all:?}");
     }
@@ -99,7 +131,9 @@ fn the_uplink_joins_by_networkd_and_the_bridge_keeps_its_mac() {
     let links = fixed.out("links").unwrap().replace(r#","dynamic":true"#, "");
     fixed.0.insert("links".into(), Answer::ok(links.clone()));
     let fixed_goals = made(&wish, &fixed);
-    let network = |goals: &[Goal]| goals.iter().find_map(|goal| if let Key::Uplink(uplink) = &goal.key { Some(uplink.files[1].1.clone()) } else { None }).unwrap();
+    let network = |goals: &[Goal]| {
+        goals.iter().find_map(|goal| if let Key::Uplink(uplink) = &goal.key { Some(uplink.files[1].1.clone()) } else { None }).unwrap()
+    };
     assert!(network(&fixed_goals).contains("Address=192.168.1.57/24\nGateway=192.168.1.1\n"));
 
     // Once it has joined, the wish means the same.
@@ -118,10 +152,19 @@ fn what_cannot_come_true_is_refused_with_all_that_is_in_the_way() {
     let cases: [(Wish, &str); 13] = [
         (Wish { dhcp: true, ..bridge() }, "DHCP and NAT need a subnet"),
         (Wish { nat_via: Some("eth7".into()), ..nat() }, "there is no eth7 to NAT through"),
-        (Wish { subnet: "192.168.0.0/16".parse().ok(), vip: None, ..nat() }, "192.168.0.0/16 overlaps with 192.168.1.57/24, which this host has on another interface"),
+        (
+            Wish { subnet: "192.168.0.0/16".parse().ok(), vip: None, ..nat() },
+            "192.168.0.0/16 overlaps with 192.168.1.57/24, which this host has on another interface",
+        ),
         (Wish { subnet: "10.42.0.0/31".parse().ok(), ..nat() }, "10.42.0.0/31 is not of use"),
-        (Wish { vip: "10.42.0.1".parse().ok(), ..nat() }, "10.42.0.1 cannot be the VIP: it must be a host's address of 10.42.0.0/24, and not this host's"),
-        (Wish { vip: "10.43.0.2".parse().ok(), ..nat() }, "10.43.0.2 cannot be the VIP: it must be a host's address of 10.42.0.0/24, and not this host's"),
+        (
+            Wish { vip: "10.42.0.1".parse().ok(), ..nat() },
+            "10.42.0.1 cannot be the VIP: it must be a host's address of 10.42.0.0/24, and not this host's",
+        ),
+        (
+            Wish { vip: "10.43.0.2".parse().ok(), ..nat() },
+            "10.43.0.2 cannot be the VIP: it must be a host's address of 10.42.0.0/24, and not this host's",
+        ),
         (Wish { bridge_name: "eth1".into(), ..bridge() }, "eth1 is there, and no bridge"),
         (Wish { bridge_name: "br0;reboot".into(), ..bridge() }, "\"br0;reboot\" is no name of an interface"),
         (Wish { parent_iface: None, ..macvtap("") }, "--network macvtap needs a parent"),
@@ -138,7 +181,12 @@ fn what_cannot_come_true_is_refused_with_all_that_is_in_the_way() {
     answers.0.insert("systemd".into(), Answer::Ended { code: 3, out: "init".into(), err: String::new() });
     answers.0.insert("version".into(), Answer::failed(127, "not found"));
     answers.0.insert("programs".into(), Answer::ok(""));
-    let all = ["not root", "systemd does not run here: process 1 is init", "/usr/local/bin/capstead does not run: not found", "no package manager that is known"];
+    let all = [
+        "not root",
+        "systemd does not run here: process 1 is init",
+        "/usr/local/bin/capstead does not run: not found",
+        "no package manager that is known",
+    ];
     assert_eq!(refused(&nat(), &answers), all);
 }
 

@@ -123,7 +123,8 @@ async fn the_journal_grows_by_whole_lines_each_once() {
 
 #[test]
 fn units_are_read_as_systemd_tells_them() {
-    let text = |load: &str, file: &str, active: &str| format!("unit LoadState={load}\nunit ActiveState={active}\nunit UnitFileState={file}\n");
+    let text =
+        |load: &str, file: &str, active: &str| format!("unit LoadState={load}\nunit ActiveState={active}\nunit UnitFileState={file}\n");
     let unit = |enabled, active| Some(State::Unit { enabled, active });
     assert_eq!(plain(&text("not-found", "", "inactive")), unit(false, false));
     assert_eq!(plain(&text("loaded", "enabled", "active")), unit(true, true));
@@ -137,7 +138,8 @@ fn units_are_read_as_systemd_tells_them() {
 async fn every_text_is_a_program() {
     let wish = Wish::default();
     let context = Context { wish: &wish, root: "" };
-    let uplink = Uplink { link: "eth0".into(), bridge: "br0".into(), files: vec![("05-a.netdev".into(), "[NetDev]\nName=br0 $x %i\n".into())] };
+    let uplink =
+        Uplink { link: "eth0".into(), bridge: "br0".into(), files: vec![("05-a.netdev".into(), "[NetDev]\nName=br0 $x %i\n".into())] };
     let unit = |enabled, active| State::Unit { enabled, active };
     let changes = [
         (Key::Package("a".into()), vec![State::Present]),
@@ -150,7 +152,8 @@ async fn every_text_is_a_program() {
         (Key::Unit("a".into()), vec![unit(false, false), unit(false, true), unit(true, false), unit(true, true)]),
         (Key::Image("a/b:1".into()), vec![State::Present]),
     ];
-    let mut texts = vec![context.guard(), context.journal(), context.confirm(), context.forget(), context.attempt(&Key::Uplink(uplink)).unwrap()];
+    let mut texts =
+        vec![context.guard(), context.journal(), context.confirm(), context.forget(), context.attempt(&Key::Uplink(uplink)).unwrap()];
     for (key, states) in changes {
         texts.push(context.look(&key));
         texts.extend(states.iter().map(|state| context.set(&key, state).unwrap()));

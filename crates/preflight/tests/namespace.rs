@@ -1,0 +1,301 @@
+//! Prepare and restore for real, in user, network and mount namespaces: a bridge, a setting of the kernel, files, and where there is `nft`, its table.
+//!
+//! systemd cannot run in there, so a stand-in of some lines reads units and runs what they say; all else is real.
+
+use std::path::Path;
+use std::time::Duration;
+
+use capstead_preflight::Machine;
+use capstead_preflight::Network;
+use capstead_preflight::Shell;
+use capstead_preflight::Wish;
+use capstead_preflight::machine::Question;
+use capstead_preflight::observe::Observed;
+use capstead_preflight::observe::observe;
+use capstead_preflight::prepare::Host;
+use capstead_preflight::prepare::Prepare;
+use capstead_preflight::prepare::Restore;
+use capstead_preflight::prepare::Situation;
+use capstead_preflight::prepare::Step;
+use capstead_preflight::prepare::describe;
+use capstead_preflight::prepare::goals;
+use capstead_reconcile::Effects;
+use capstead_reconcile::Ended;
+use capstead_reconcile::Outcome;
+use capstead_reconcile::Reconciler;
+use capstead_reconcile::Timestamp;
+use capstead_reconcile::execute;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Units as files in `$ROOT/units`: started or not, enabled or not. What a unit reads stands below /etc, which is `$ROOT/etc` in there.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+S=$ROOT/units; mkdir -p "$S"
+verb=; units=; props=; quiet=
+while [ $# -gt 0 ]; do case "$1" in
+  -p) shift; props=$1 ;; -q|--quiet) quiet=1 ;; --) ;; -*) ;; *) if [ -z "$verb" ]; then verb=$1; else units="$units $1"; fi ;; esac; shift; done
+file() { echo "/etc/systemd/system/$1"; }
+value() { cat "$(file "$1")" "$(file "$1").d"/*.conf 2>/dev/null | sed -n "s/^$2=//p" | tail -n 1; }
+case "$verb" in
+  is-system-running) echo running ;;
+  daemon-reload|reset-failed) ;;
+  enable) for u in $units; do [ -e "$(file "$u")" ] || { echo "Unit $u not found" >&2; exit 1; }; : >"$S/$u.enabled"; done ;;
+  disable) for u in $units; do rm -f "$S/$u.enabled"; done ;;
+  is-enabled) for u in $units; do [ -e "$S/$u.enabled" ] || exit 1; done ;;
+  is-active) for u in $units; do [ -e "$S/$u.active" ] || exit 3; done ;;
+  is-failed) exit 1 ;;
+  start) for u in $units; do
+      [ -e "$S/$u.active" ] && continue
+      [ -e "$(file "$u")" ] || { echo "Unit $u not found" >&2; exit 5; }
+      for needed in $(value "$u" Requires); do systemctl start "$needed" || exit 1; done
+      command=$(value "$u" ExecStart)
+      case "$(value "$u" Type)" in oneshot) eval "$command" || exit 1 ;; esac
+      cat "$(file "$u")" "$(file "$u").d"/*.conf 2>/dev/null | cksum >"$S/$u.active"
+    done ;;
+  stop) for u in $units; do
+      [ -e "$S/$u.active" ] || continue
+      command=$(value "$u" ExecStop); [ -z "$command" ] || eval "$command"
+      rm -f "$S/$u.active"
+    done ;;
+  show) for u in $units; do
+      l=not-found; a=inactive; e=
+      [ ! -e "$(file "$u")" ] || { l=loaded; e=disabled; }
+      [ ! -e "$S/$u.active" ] || a=active; [ ! -e "$S/$u.enabled" ] || e=enabled
+      printf 'Id=%s\nLoadState=%s\nActiveState=%s\nUnitFileState=%s\n\n' "$u" "$l" "$a" "$e"
+    done ;;
+esac
+"#;
+
+/// What is in the namespaces besides: `/` is the machine's own, but for /etc and /var/lib.
+const ENTER: &str = r#"set -e
+mount -t proc proc /proc 2>/dev/null || true
+ip link set lo up
+ip link add uplink0 type bridge; ip addr add 192.0.2.2/24 dev uplink0; ip link set uplink0 up; ip route add default via 192.0.2.1
+for d in etc var-lib run; do mkdir -p "$ROOT/$d"; done
+mkdir -p "$ROOT/run/systemd/system" "$ROOT/etc/systemd/system" "$ROOT/etc/sysctl.d" "$ROOT/etc/modules-load.d"
+mount --bind "$ROOT/etc" /etc; mount --bind "$ROOT/var-lib" /var/lib; mount --bind "$ROOT/run" /run
+echo ready; exec sleep 600
+"#;
+
+/// The namespaces live as long as this.
+struct Namespaces {
+    holder: std::process::Child,
+    root: tempfile::TempDir,
+}
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+impl Namespaces {
+    fn new() -> Self {
+        use std::io::BufRead;
+        let root = tempfile::tempdir().unwrap();
+        let bin = root.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        for (name, text) in [
+            ("systemctl", SYSTEMCTL),
+            ("dnsmasq", "#!/bin/sh\n"),
+            ("journalctl", "#!/bin/sh\n"),
+            ("modprobe", "#!/bin/sh\n"),
+            ("capstead", "#!/bin/sh\necho capstead 0\n"),
+        ] {
+            std::fs::write(bin.join(name), text).unwrap();
+            std::fs::set_permissions(bin.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let mut holder = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", ENTER])
+            .env("ROOT", root.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("this test needs unshare (util-linux)");
+        let mut line = String::new();
+        std::io::BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "this test needs user namespaces: sysctl user.max_user_namespaces kernel.unprivileged_userns_clone");
+        Self { holder, root }
+    }
+
+    fn machine(&self) -> Shell {
+        let (pid, root) = (self.holder.id().to_string(), self.root.path().display().to_string());
+        let path = format!("PATH={root}/bin:{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
+        Shell::by(
+            "namespaces",
+            ["nsenter", "--preserve-credentials", "-U", "-n", "-m", "-t", &pid, "env", &path, &format!("ROOT={root}"), "sh", "-s"],
+        )
+    }
+
+    fn wish(&self, nat: bool) -> Wish {
+        Wish {
+            network: Network::Bridge,
+            bridge_name: "br-test".into(),
+            subnet: "10.42.0.0/24".parse().ok(),
+            dhcp: true,
+            vip: "10.42.0.20".parse().ok(),
+            nat_via: nat.then(|| "uplink0".into()),
+            daemon: Some(self.root.path().join("bin/capstead").display().to_string()),
+            packages: capstead_preflight::wish::Packages::None,
+            ..Wish::default()
+        }
+    }
+}
+
+async fn out(machine: &Shell, text: &str) -> String {
+    let answers = machine.ask(&[Question::shell("x", text).within(LONG)], LONG).await.unwrap();
+    answers.out("x").unwrap_or_else(|why| panic!("{text}: {why}")).to_owned()
+}
+
+/// All that restore must bring back.
+async fn everything(machine: &Shell) -> String {
+    let text = "find /etc /var/lib /run -mindepth 1 -printf '%y %m %p\\n' | sort; find /etc /var/lib -type f -exec cksum {} + | sort
+ip -br link; ip -4 -br addr; cat /proc/sys/net/ipv4/ip_forward; ls \"$ROOT/units\" 2>/dev/null; if command -v nft >/dev/null; then nft list ruleset; fi";
+    // Addresses that the kernel gives a new bridge, and its number, are none of ours.
+    out(machine, text).await
+}
+
+async fn seen(machine: &Shell, wish: &Wish) -> Observed {
+    observe(machine, wish, None, LONG).await.unwrap()
+}
+
+async fn plan(machine: &Shell, wish: &Wish) -> (Vec<Step>, Situation) {
+    let goals = goals(wish, &seen(machine, wish).await).unwrap();
+    let now = Host::new(machine, wish).look(&goals).await.unwrap();
+    (Prepare::plan(&goals, &now, Timestamp::UNIX_EPOCH).steps, now)
+}
+
+async fn restore_steps(machine: &Shell, wish: &Wish) -> Vec<Step> {
+    let now = Host::new(machine, wish).look(&[]).await.unwrap();
+    Restore::plan(&(), &now, Timestamp::UNIX_EPOCH).steps
+}
+
+async fn prepare(machine: &Shell, wish: &Wish) {
+    let (steps, _) = plan(machine, wish).await;
+    let report = execute(steps, &mut Host::new(machine, wish)).await;
+    assert_eq!(report.ended, Ended::Finished);
+}
+
+async fn restore(machine: &Shell, wish: &Wish) {
+    for _ in 0..3 {
+        let steps = restore_steps(machine, wish).await;
+        if steps.is_empty() {
+            return;
+        }
+        let report = execute(steps, &mut Host::new(machine, wish)).await;
+        assert_eq!(report.ended, Ended::Finished);
+    }
+    panic!("restore does not come to an end");
+}
+
+fn has_nft() -> bool {
+    let paths = std::env::var("PATH").unwrap() + ":/usr/sbin:/sbin";
+    paths.split(':').any(|folder| Path::new(folder).join("nft").exists())
+}
+
+#[tokio::test]
+async fn a_bare_machine_is_prepared_once_and_restored_without_a_trace() {
+    let namespaces = Namespaces::new();
+    let (machine, wish) = (namespaces.machine(), namespaces.wish(has_nft()));
+    let before = everything(&machine).await;
+
+    let (steps, now) = plan(&machine, &wish).await;
+    let text = describe(&steps, &now);
+    assert!(
+        text.contains("+ /etc/systemd/system/capstead-link.service\n")
+            && text.contains("~ capstead-link.service starts at boot, is started"),
+        "{text}"
+    );
+    assert_eq!(everything(&machine).await, before, "a plan changes nothing");
+
+    prepare(&machine, &wish).await;
+    let observed = seen(&machine, &wish).await;
+    let bridge = observed.links.unwrap().remove("br-test").expect("the bridge");
+    assert_eq!((bridge.kind.as_str(), bridge.up), ("bridge", true));
+    assert!(bridge.addresses.iter().any(|net| net.to_string() == "10.42.0.1/24"));
+    let dhcp = out(&machine, "grep dhcp-range /etc/capstead/dhcp.conf").await;
+    assert_eq!(dhcp, "dhcp-range=10.42.0.10,10.42.0.19,255.255.255.0,12h\ndhcp-range=10.42.0.21,10.42.0.254,255.255.255.0,12h\n");
+    if wish.nat_via.is_some() {
+        assert_eq!(out(&machine, "cat /proc/sys/net/ipv4/ip_forward").await, "1\n");
+        assert!(observed.filter.unwrap().masquerades.iter().any(|rule| rule.contains("10.42.0.0/24")));
+    }
+    let prepared = everything(&machine).await;
+    assert_eq!(plan(&machine, &wish).await.0, [], "a second run changes nothing");
+    assert_eq!(everything(&machine).await, prepared);
+
+    restore(&machine, &wish).await;
+    assert_eq!(everything(&machine).await, before);
+}
+
+/// Dies at its `left`-th step: before it, or after it without a word.
+struct Dying<'a> {
+    host: Host<'a, Shell>,
+    left: usize,
+    after: bool,
+}
+
+impl Effects<Step> for Dying<'_> {
+    async fn apply(&mut self, step: &Step) -> Outcome {
+        if self.left == 0 {
+            if self.after {
+                self.host.apply(step).await;
+            }
+            return Outcome::transient("dies");
+        }
+        self.left -= 1;
+        self.host.apply(step).await
+    }
+
+    fn deadline(&self, step: &Step) -> Duration {
+        self.host.deadline(step)
+    }
+}
+
+#[tokio::test]
+async fn a_prepare_that_dies_at_any_step_goes_on_and_goes_back() {
+    let namespaces = Namespaces::new();
+    let (machine, wish) = (namespaces.machine(), namespaces.wish(false));
+    let before = everything(&machine).await;
+    let steps = plan(&machine, &wish).await.0.len();
+    // Not every one, to keep it short: all are explored on the model.
+    for left in (0..steps).step_by(5) {
+        let after = left % 2 == 0;
+        let first = plan(&machine, &wish).await.0;
+        execute(first, &mut Dying { host: Host::new(&machine, &wish), left, after }).await;
+        if after {
+            prepare(&machine, &wish).await;
+            assert_eq!(plan(&machine, &wish).await.0, [], "died at {left}");
+        }
+        restore(&machine, &wish).await;
+        assert_eq!(everything(&machine).await, before, "died at {left}");
+    }
+}
+
+#[tokio::test]
+async fn another_wish_takes_away_what_it_does_not_name() {
+    let namespaces = Namespaces::new();
+    let machine = namespaces.machine();
+    let before = everything(&machine).await;
+    let wish = namespaces.wish(false);
+    prepare(&machine, &wish).await;
+    let other = Wish { bridge_name: "br-other".into(), dhcp: false, vip: None, ..wish };
+    prepare(&machine, &other).await;
+    let links = seen(&machine, &other).await.links.unwrap();
+    assert!(links.contains_key("br-other") && !links.contains_key("br-test"), "{:?}", links.keys());
+    assert_eq!(out(&machine, "ls /etc/capstead /etc/systemd/system | grep -c dhcp || true").await, "0\n");
+    restore(&machine, &other).await;
+    assert_eq!(everything(&machine).await, before);
+}
+
+#[tokio::test]
+async fn files_and_settings_of_somebody_else_come_back_as_they_were() {
+    let namespaces = Namespaces::new();
+    let (machine, wish) = (namespaces.machine(), namespaces.wish(has_nft()));
+    out(&machine, "echo 1 >/proc/sys/net/ipv4/ip_forward; mkdir -p /etc/capstead; printf 'theirs' >/etc/capstead/dhcp.conf; chmod 600 /etc/capstead/dhcp.conf").await;
+    let before = everything(&machine).await;
+    prepare(&machine, &wish).await;
+    assert!(out(&machine, "cat /etc/capstead/dhcp.conf").await.contains("dhcp-range"));
+    restore(&machine, &wish).await;
+    assert_eq!(everything(&machine).await, before);
+    assert_eq!(out(&machine, "cat /etc/capstead/dhcp.conf").await, "theirs");
+}
