@@ -15,6 +15,7 @@ mod diff;
 mod goals;
 mod host;
 mod journal;
+mod run;
 mod scripts;
 mod state;
 
@@ -34,6 +35,9 @@ pub use host::LookError;
 pub use journal::Entry;
 pub use journal::JOURNAL;
 pub use journal::JournalError;
+pub use run::RunError;
+pub use run::run;
+pub use run::words;
 pub use state::Key;
 pub use state::Plain;
 pub use state::State;

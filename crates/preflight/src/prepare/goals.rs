@@ -250,6 +250,10 @@ fn refusals(wish: &Wish, seen: &Observed) -> Vec<Refused> {
     {
         refuse("there is no flintlockd.service".into(), "install flintlockd with its unit first");
     }
+    if let Some(flags) = unsafe_to_start(wish, seen) {
+        let what = format!("{} would not start: everybody who reaches {} could do anything", wish.program(), wish.grpc_endpoint);
+        refuse(what, &format!("give it {flags}, or serve on 127.0.0.1"));
+    }
     let needs_packages = tools(wish).into_iter().any(|tool| !seen.programs.contains_key(tool));
     if wish.packages == Packages::Manager && needs_packages && manager(&seen.programs).is_none() {
         refuse(
@@ -260,6 +264,18 @@ fn refusals(wish: &Wish, seen: &Observed) -> Vec<Refused> {
     network(wish, seen, &mut refuse);
     subnet(wish, seen, &mut refuse);
     all
+}
+
+/// Flags of which the daemon needs one before it serves, where it has none of them.
+fn unsafe_to_start(wish: &Wish, seen: &Observed) -> Option<&'static str> {
+    let (names, text): (&[_], _) = match wish.runtime {
+        Runtime::Capstead if !wish.serves_others() => return None,
+        Runtime::Capstead => (&["tls-cert", "basic-auth-token", "insecure"], "--tls-cert and --tls-key, --basic-auth-token, or --insecure"),
+        Runtime::Flintlock => (&["tls-cert", "insecure"], "--tls-cert and --tls-key, or --insecure (which it needs on 127.0.0.1, too)"),
+    };
+    let flag = |word: &String| word.strip_prefix("--").is_some_and(|word| names.contains(&word.split('=').next().unwrap_or_default()));
+    let given = wish.daemon_flags.iter().any(flag) || names.iter().any(|name| seen.config.contains_key(*name));
+    (!given).then_some(text)
 }
 
 fn network(wish: &Wish, seen: &Observed, refuse: &mut impl FnMut(String, &str)) {

@@ -186,8 +186,8 @@ echo 'the bridge got no address within 20 s' >&2; exit 1"
 systemd-run --quiet --unit={ROLLBACK} --on-active={CONFIRM} --timer-property=AccuracySec=1s sh -c {} || exit 1
 {}",
             self.path(ROLLED_BACK),
-            // systemd expands these in a command's words.
-            quoted(&undo.replace('%', "%%").replace('$', "$$")),
+            // It has neither '%' nor '$', which systemd would expand.
+            quoted(&undo),
             self.set(key, &State::Present)?
         ))
     }
@@ -239,8 +239,9 @@ fn unit(name: &str, enabled: bool, active: bool) -> String {
     let start = if active {
         format!("{{ systemctl reset-failed -- {name} 2>/dev/null; systemctl start -- {name}; }}")
     } else {
+        // One that is not there cannot be stopped, and need not be.
         format!(
-            "{{ ! systemctl -q is-active -- {name} && ! systemctl -q is-failed -- {name} || systemctl stop -- {name}; }} && {{ systemctl reset-failed -- {name} 2>/dev/null || true; }}"
+            "{{ systemctl stop -- {name} || ! systemctl -q is-active -- {name}; }} && {{ systemctl reset-failed -- {name} 2>/dev/null || true; }}"
         )
     };
     // What it said is worth more than that it failed.

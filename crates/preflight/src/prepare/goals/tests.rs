@@ -19,6 +19,7 @@ fn bare() -> Answers {
         ("version", "capstead 0.1.0"),
         ("links", links),
         ("wireless", "wlo5"),
+        ("config", "insecure: true"),
         ("routes", r#"[{"dst":"default","gateway":"192.168.1.1","dev":"eth0"}]"#),
         ("units", networkd),
     ];
@@ -188,6 +189,23 @@ fn what_cannot_come_true_is_refused_with_all_that_is_in_the_way() {
         "no package manager that is known",
     ];
     assert_eq!(refused(&nat(), &answers), all);
+}
+
+#[test]
+fn a_daemon_that_would_not_start_is_refused() {
+    let mut answers = bare();
+    answers.0.insert("config".into(), Answer::ok(""));
+    let served = |endpoint: &str, runtime, flags: &[&str]| {
+        let daemon_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let wish = Wish { grpc_endpoint: endpoint.into(), runtime, daemon_flags, packages: Packages::None, ..nat() };
+        goals(&wish, &read(&wish, &answers, 0)).is_ok()
+    };
+    assert!(!served("0.0.0.0:9090", Runtime::Capstead, &[]));
+    assert!(served("127.0.0.1:9090", Runtime::Capstead, &[]));
+    assert!(served("0.0.0.0:9090", Runtime::Capstead, &["--basic-auth-token", "x"]));
+    assert!(!served("0.0.0.0:9090", Runtime::Flintlock, &["--basic-auth-token", "x"]));
+    assert!(!served("127.0.0.1:9090", Runtime::Flintlock, &[]));
+    assert!(served("127.0.0.1:9090", Runtime::Flintlock, &["--tls-cert=a", "--tls-key=b"]));
 }
 
 #[test]

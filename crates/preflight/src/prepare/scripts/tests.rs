@@ -133,6 +133,15 @@ fn units_are_read_as_systemd_tells_them() {
     assert_eq!(plain(&text("masked", "masked", "inactive")), Some(State::Odd("masked".into())));
 }
 
+/// systemd expands both in a command's words.
+#[test]
+fn what_undoes_the_uplink_means_to_systemd_what_it_means_to_sh() {
+    let wish = Wish::default();
+    let uplink = Uplink { link: "eth0".into(), bridge: "br0".into(), files: vec![("05-a.netdev".into(), "$x %i".into())] };
+    let undo = Context { wish: &wish, root: "" }.set(&Key::Uplink(uplink), &State::Absent).unwrap();
+    assert!(!undo.contains(['%', '$']), "{undo}");
+}
+
 /// Every text is one that `sh` can read.
 #[tokio::test]
 async fn every_text_is_a_program() {
