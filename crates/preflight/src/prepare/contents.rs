@@ -203,10 +203,10 @@ pub(super) fn daemon_drop_in(wish: &Wish) -> String {
     // systemd reads quotes as shells do, and expands % and $.
     let quoted = words.iter().map(|word| quoted(word).replace('%', "%%").replace('$', "$$")).collect::<Vec<_>>().join(" ");
     let needs = match wish.runtime {
-        Runtime::Flintlock => format!("[Unit]\nRequires={0}\nAfter={0}\n\n", wish.containerd.unit),
+        Runtime::Flintlock => format!("Requires={0}\nAfter={0}\n", wish.containerd.unit),
         Runtime::Capstead => String::new(),
     };
-    format!("{MARK}{needs}[Service]\nExecStart=\nExecStart={quoted}\n")
+    format!("{MARK}[Unit]\nAfter=capstead-link.service\n{needs}\n[Service]\nExecStart=\nExecStart={quoted}\n")
 }
 
 /// As upstream's provision.sh writes it for `--dev`.
