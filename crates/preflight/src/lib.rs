@@ -5,7 +5,7 @@
 //!                                    └──────► prepare::goals ─► plan ─► steps
 //! ```
 //!
-//! Only [`Machine`](machine::Machine) reaches outside: this machine's shell, another's by ssh, or answers that were recorded. All decisions are pure.
+//! Only [`Machine`] reaches outside: this machine's shell, another's by ssh, or answers that were recorded. All decisions are pure.
 
 pub mod check;
 pub mod machine;

@@ -2,6 +2,8 @@
 //!
 //! systemd cannot run in there, so a stand-in of some lines reads units and runs what they say; all else is real.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows helpers of a test for tests in test modules only")]
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -325,7 +325,8 @@ fn firecracker_takes_no_macvtap_by_flintlockd() {
 
 #[test]
 fn what_a_client_sees_is_told() {
-    let changes: [(&str, fn(&mut Api), Status); 6] = [
+    type Change = fn(&mut Api);
+    let changes: [(&str, Change, Status); 6] = [
         ("reachable", |api| api.reached = Err("connection refused".into()), Status::Warn),
         ("tls", |api| api.tls = Some(Err("unknown authority".into())), Status::Warn),
         ("tls", |api| api.tls = None, Status::Warn),

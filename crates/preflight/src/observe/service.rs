@@ -9,7 +9,6 @@ use super::Unit;
 use super::system::garbled;
 use super::system::pairs;
 use crate::machine::Answers;
-use crate::machine::Unknown;
 
 /// Blocks of `systemctl show`, an empty line between them.
 pub(super) fn units(answers: &Answers) -> Seen<BTreeMap<String, Unit>> {
@@ -81,7 +80,7 @@ pub(super) fn pools(answers: &Answers) -> Seen<Vec<Pool>> {
 
 /// A line of `ctr plugins ls`: type, id, platforms, status.
 pub(super) fn devmapper(answers: &Answers) -> Seen<Option<String>> {
-    let line = answers.out("snapshotters").map_err(|Unknown(why)| Unknown(why))?.lines().find(|line| {
+    let line = answers.out("snapshotters")?.lines().find(|line| {
         let mut words = line.split_whitespace();
         words.next() == Some("io.containerd.snapshotter.v1") && words.next() == Some("devmapper")
     });

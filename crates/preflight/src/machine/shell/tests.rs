@@ -45,7 +45,7 @@ async fn what_hangs_is_killed_at_its_limit_and_delays_nobody() {
     let questions = [
         Question::shell("hangs", "sleep 1000").within(Duration::from_secs(1)),
         Question::shell("child", "sleep 1000 | cat").within(Duration::from_secs(1)),
-        Question::shell("quick", "echo here"),
+        Question::shell("quick", "echo here").within(LONG),
     ];
     let start = Instant::now();
     let answers = ask(&questions).await;
@@ -57,10 +57,11 @@ async fn what_hangs_is_killed_at_its_limit_and_delays_nobody() {
 
 #[tokio::test]
 async fn the_deadline_holds_whatever_does_not_answer() {
-    let questions = [Question::shell("hangs", "sleep 1000").within(Duration::from_secs(5)), Question::shell("quick", "echo here")];
+    let questions =
+        [Question::shell("hangs", "sleep 1000").within(Duration::from_secs(60)), Question::shell("quick", "echo here").within(LONG)];
     let start = Instant::now();
-    let answers = Shell::local().ask(&questions, Duration::from_secs(2)).await.unwrap();
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let answers = Shell::local().ask(&questions, Duration::from_secs(8)).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(50), "{:?}", start.elapsed());
     assert_eq!(answers.0["hangs"], Answer::TimedOut);
     assert_eq!(answers.out("quick"), Ok("here\n"));
 }

@@ -94,10 +94,8 @@ impl Small {
     fn set(&mut self, key: &Key, state: &State) -> Outcome {
         match (key, state) {
             (Key::Folder(_), State::Absent) if self.states[&file("/x/conf")] != State::Absent => return Outcome::Done,
-            (Key::File(path), _) if path.starts_with("/x/") && self.states[&folder()] == State::Absent => {
-                if *state != State::Absent {
-                    return Outcome::terminal("no such folder");
-                }
+            (Key::File(path), state) if path.starts_with("/x/") && self.states[&folder()] == State::Absent && *state != State::Absent => {
+                return Outcome::terminal("no such folder");
             }
             (Key::Unit(name), State::Unit { active: true, .. }) => {
                 if name == "child" && !self.active(&unit("own")) {
@@ -134,7 +132,11 @@ impl Small {
                 }
             }
             Mistake::StopsNothing => steps.retain(|step| !matches!(step, Step::Set(Key::Unit(_), state) if *state == STOPPED)),
-            Mistake::ForgetsFirst => steps.sort_by_key(|step| *step != Step::Forget),
+            Mistake::ForgetsFirst => {
+                if self.restoring && !steps.is_empty() {
+                    steps.insert(0, Step::Forget);
+                }
+            }
         }
         steps
     }
