@@ -167,7 +167,7 @@ async fn every_text_is_a_program() {
         texts.push(context.look(&key));
         texts.extend(states.iter().map(|state| context.set(&key, state).unwrap()));
     }
-    let ask = |(n, text): (usize, &String)| Question::run(n.to_string(), &["sh", "-n", "-c", text]);
+    let ask = |(n, text): (usize, &String)| Question::run(n.to_string(), &["sh", "-n", "-c", text]).within(LONG);
     let questions: Vec<_> = texts.iter().enumerate().map(ask).collect();
     let answers = Shell::local().ask(&questions, LONG).await.unwrap();
     for (n, text) in texts.iter().enumerate() {
