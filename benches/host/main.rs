@@ -52,6 +52,11 @@ fn start(runtime: &tokio::runtime::Runtime, daemon: &Daemon) -> Outcome<()> {
     if !copied.success() {
         return Err("cannot copy a microVM's files".into());
     }
+    // An overlay names its base by its path.
+    let base = hand.join("vm/root.base");
+    if base.exists() {
+        timed(Command::new("qemu-img").args(["rebase", "-u", "-F", "raw", "-b"]).arg(&base).arg(hand.join("vm/root.img")))?;
+    }
     daemon.delete(runtime, &first)?;
     let to = |word: &String| {
         let word = word.replace(&*run.to_string_lossy(), &hand.join("run").to_string_lossy());
@@ -70,8 +75,7 @@ fn start(runtime: &tokio::runtime::Runtime, daemon: &Daemon) -> Outcome<()> {
         let _ = fs::remove_dir_all(hand.join("run"));
         fs::create_dir_all(hand.join("run"))?;
         let started = Instant::now();
-        let mut process =
-            Command::new(&words[0]).args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut process = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         let waited = greeted(&hand.join("run/serial.log"));
         others.push(started.elapsed());
         process.kill()?;

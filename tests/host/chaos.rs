@@ -101,6 +101,24 @@ impl Stage<'_> {
     }
 }
 
+/// A small file system of its own, in a mount namespace of its own, for as long as this value lives.
+struct Small<'a>(&'a Path);
+
+impl<'a> Small<'a> {
+    fn mount(at: &'a Path) -> Self {
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256m", "tmpfs"]).arg(at).status().unwrap();
+        assert!(mounted.success());
+        Self(at)
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        // A folder with something mounted on it cannot be removed.
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
+}
+
 #[test]
 fn whatever_breaks_the_wanted_run_in_the_end_and_nothing_is_left() {
     grpcurl::run(&["-version"]).ok();
@@ -111,8 +129,7 @@ fn whatever_breaks_the_wanted_run_in_the_end_and_nothing_is_left() {
         let folder = tempfile::Builder::new().prefix("chaos").tempdir().unwrap();
         let state = folder.path().join("s");
         fs::create_dir(&state).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256m", "tmpfs"]).arg(&state).status().unwrap();
-        assert!(mounted.success(), "a file system of its own, in a mount namespace of its own");
+        let _small = Small::mount(&state);
         let registry = TestRegistry::start(folder.path()).await;
         let images = 4;
         for n in 0..images {
@@ -129,7 +146,7 @@ fn whatever_breaks_the_wanted_run_in_the_end_and_nothing_is_left() {
 fn play(mut stage: Stage<'_>, state: &Path, length: Duration) {
     let mut random = Random(seed());
     let before = kernel_devices();
-    stage.network(true);
+    stage.broken.network = true;
     stage.network(false);
     let mut daemon = Daemon::start(state, &["--bridge-name", "br0", "--maximum-retry", "1000", "--deleteMicroVM-timeout", "50ms"]);
     // By name: what was asked for, and never taken back.

@@ -12,7 +12,7 @@ hook() {
         export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG
         local kernel
         kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
-        apt-get download -qq "$kernel" busybox-static
+        apt-get download -qq -o APT::Sandbox::User=root "$kernel" busybox-static
         for package in *.deb; do dpkg-deb -x "$package" parts; done
     )
     cp "$work"/parts/boot/vmlinuz-* "$OUT/vmlinuz"
@@ -33,11 +33,11 @@ hook() {
     rm -rf "$work"
 }
 
-# Debian's kernel has disk and network of microVMs as modules.
+# Debian's kernel has disk, network and power button of microVMs as modules.
 initrd() {
-    local tree=$1/initrd modules=(virtio_ring virtio virtio_mmio virtio_blk failover net_failover virtio_net fat vfat nls_cp437 nls_ascii) name
+    local tree=$1/initrd modules=(virtio_ring virtio virtio_mmio virtio_blk failover net_failover virtio_net fat vfat nls_cp437 nls_ascii evdev button) name
     mkdir -p "$tree"/{bin,dev,proc,sys,root,modules}
-    cp "$(find "$1/parts" -type f -name busybox)" "$tree/bin/busybox"
+    cp "$1/parts/bin/busybox" "$tree/bin/busybox"
     for name in "${modules[@]}"; do
         # One that is not there is part of the kernel.
         find "$1/parts/lib/modules" -name "$name.ko" -exec cp {} "$tree/modules/" \;

@@ -43,7 +43,7 @@ fn spec(registry: &str, name: &str, key: &Key, interfaces: &Value) -> Value {
     let meta_data = format!("instance_id: test/{name}\nlocal_hostname: {name}\n");
     let kernel = format!("{registry}/guest/kernel:1");
     json!({
-        "id": name, "namespace": "test", "vcpu": 1, "memory_in_mb": 512,
+        "id": name, "namespace": "test", "vcpu": 1, "memory_in_mb": 1024,
         "labels": { "test": "host" },
         "kernel": { "image": kernel, "filename": "boot/vmlinuz", "add_network_config": true, "cmdline": { "net.ifnames": "0", "mitigations": "off", "quiet": "" } },
         "initrd": { "image": kernel, "filename": "boot/initrd" },
@@ -103,43 +103,41 @@ fn networks(folder: &Path, registry: &str, root: bool) {
         address.iter().for_each(|address| interface["address"] = json!({ "address": address }));
         interface
     };
-    let mut alone = spec(registry, "alone", &key, &json!([tap("eth0", Some("user"), None)]));
+    let mut wires = vec![tap("eth0", Some("user"), None), tap("eth1", None, Some("10.20.0.10/24"))];
+    if root {
+        wires.push(json!({ "device_id": "eth2", "type": "MACVTAP", "address": { "address": "10.21.0.10/24" } }));
+    } else {
+        println!("no macvtap: its device takes root");
+    }
+    let mut wired = spec(registry, "wired", &key, &json!(wires));
     let volume = |id: &str, point: &str| {
         let source = json!({ "container_source": format!("{registry}/guest/kernel:1") });
         json!({ "id": id, "size_in_mb": 100, "mount_point": point, "source": source })
     };
-    alone["additional_volumes"] = json!([volume("one", "/one"), volume("two", "/two")]);
-    let alone_uid = daemon.create(&alone);
+    wired["additional_volumes"] = json!([volume("one", "/one"), volume("two", "/two")]);
+    let wired_uid = daemon.create(&wired);
     // Said again it is the same; said otherwise it is refused.
-    assert_eq!(daemon.create(&alone), alone_uid);
-    let mut other = alone.clone();
+    assert_eq!(daemon.create(&wired), wired_uid);
+    let mut other = wired.clone();
     other["vcpu"] = json!(2);
     assert_eq!(daemon.call("CreateMicroVM", &json!({ "microvm": other })).error().0, "AlreadyExists");
 
-    let mut wires = vec![tap("eth0", None, Some("10.20.0.10/24"))];
-    if root {
-        wires.push(json!({ "device_id": "eth1", "type": "MACVTAP", "address": { "address": "10.21.0.10/24" } }));
-    } else {
-        println!("no macvtap: its device takes root");
-    }
-    let wired_uid = daemon.create(&spec(registry, "wired", &key, &json!(wires)));
     let lans: Vec<String> =
         ["lan1", "lan2"].map(|name| daemon.create(&spec(registry, name, &key, &json!([tap("eth0", Some("user-lan"), None)])))).into();
 
     // The VMM's own NAT, where an address is asked for by DHCP.
-    let told = daemon.reaches(&alone_uid, "CREATED");
+    let told = daemon.reaches(&wired_uid, "CREATED");
     assert_eq!(told["spec"]["labels"], json!({ "test": "host" }));
     let at = At { host: "127.0.0.1", port: forwarded(&told, "eth0") };
-    let said = key.run(&at, "cat /etc/done && hostname && stat -c %a /etc/told && df -m / | tail -n 1", || daemon.console(&alone_uid));
+    let said = key.run(&at, "cat /etc/done && hostname && stat -c %a /etc/told && df -m / | tail -n 1", || daemon.console(&wired_uid));
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(&lines[..3], ["hello alone", "alone", "640"], "{said}");
+    assert_eq!(&lines[..3], ["hello wired", "wired", "640"], "{said}");
     let megabytes: u32 = lines[3].split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!((1300..=1500).contains(&megabytes), "the root file system has the size that was asked for: {said}");
-    let volumes = key.run(&at, "ls /one/boot && touch /two/mine && df -m /two | tail -n 1", || daemon.console(&alone_uid));
+    let volumes = key.run(&at, "ls /one/boot && touch /two/mine && df -m /two | tail -n 1", || daemon.console(&wired_uid));
     assert!(volumes.contains("vmlinuz") && volumes.contains("/dev/vdc"), "{volumes}");
 
     // A bridge, and a macvtap that is reached from the other end of the wire.
-    daemon.reaches(&wired_uid, "CREATED");
     let look = || daemon.console(&wired_uid);
     assert_eq!(key.run(&At { host: "10.20.0.10", port: 22 }, "cat /etc/done", look), "hello wired");
     if root {
@@ -154,39 +152,37 @@ fn networks(folder: &Path, registry: &str, root: bool) {
     assert_eq!(key.run(&ats[0], &reached, || daemon.console(&lans[0])), "lan1");
 
     // The daemon dies, and the guests do not notice.
-    let pids =
-        |daemon: &Daemon| -> Vec<Option<u32>> { [&alone_uid, &wired_uid, &lans[0], &lans[1]].iter().map(|uid| daemon.vmm(uid)).collect() };
+    let pids = |daemon: &Daemon| -> Vec<Option<u32>> { [&wired_uid, &lans[0], &lans[1]].iter().map(|uid| daemon.vmm(uid)).collect() };
     let running = pids(&daemon);
     assert!(running.iter().all(Option::is_some), "{running:?}");
     daemon.kill_and_start();
     assert_eq!(pids(&daemon), running);
-    daemon.reaches(&alone_uid, "CREATED");
-    assert_eq!(key.run(&at, "hostname", || daemon.console(&alone_uid)), "alone");
+    daemon.reaches(&wired_uid, "CREATED");
+    assert_eq!(key.run(&at, "hostname", || daemon.console(&wired_uid)), "wired");
 
-    // A VMM dies, which is told; the guest comes up again with its disk.
-    kernel::kill(running[0].unwrap());
-    until("the death is told", || {
-        let told = daemon.call("GetMicroVM", &json!({ "uid": alone_uid })).json()["microvm"].clone();
-        let retries = told["status"]["retry"].as_i64().unwrap_or_default();
-        if retries > 0 { Ok(()) } else { Err(format!("{told:#}")) }
-    });
-    let told = daemon.reaches(&alone_uid, "CREATED");
-    let at = At { host: "127.0.0.1", port: forwarded(&told, "eth0") };
-    assert_eq!(key.run(&at, "ls /two/mine", || daemon.console(&alone_uid)), "/two/mine");
-
-    // A guest that starts anew comes up again in the same process.
+    // A guest starts anew, and the VMM of another dies, which is told.
     let boots = "cat /proc/sys/kernel/random/boot_id";
     let first = key.run(&ats[1], boots, || daemon.console(&lans[1]));
     key.run(&ats[1], "systemctl reboot --no-block; true", || daemon.console(&lans[1]));
+    kernel::kill(running[0].unwrap());
+    until("the death is told", || {
+        let told = daemon.call("GetMicroVM", &json!({ "uid": wired_uid })).json()["microvm"].clone();
+        let retries = told["status"]["retry"].as_i64().unwrap_or_default();
+        if retries > 0 { Ok(()) } else { Err(format!("{told:#}")) }
+    });
+    // That one comes up again with its disk, the first in the same process.
+    let told = daemon.reaches(&wired_uid, "CREATED");
+    let at = At { host: "127.0.0.1", port: forwarded(&told, "eth0") };
+    assert_eq!(key.run(&at, "ls /two/mine", || daemon.console(&wired_uid)), "/two/mine");
     until_other(&key, &ats[1], boots, &first, || daemon.console(&lans[1]));
-    assert_eq!(daemon.vmm(&lans[1]), running[3]);
+    assert_eq!(daemon.vmm(&lans[1]), running[2]);
 
     // Nothing is left of what is deleted.
-    for uid in [&alone_uid, &wired_uid, &lans[0], &lans[1]] {
+    for uid in [&wired_uid, &lans[0], &lans[1]] {
         daemon.call("DeleteMicroVM", &json!({ "uid": uid })).ok();
     }
     until("all are gone", || if daemon.list().is_empty() { Ok(()) } else { Err(format!("{:#?}\n{}", daemon.list(), daemon.log())) });
-    assert_eq!(pids(&daemon), [None; 4]);
+    assert_eq!(pids(&daemon), [None; 3]);
     for folder in ["vm", "records", "run", "net/records", "net/lans"] {
         assert_eq!(entries(&daemon.state.join(folder)), Vec::<String>::new(), "{folder}");
     }

@@ -10,6 +10,8 @@ use prost_reflect::MessageDescriptor;
 use prost_reflect::SerializeOptions;
 use serde::Deserializer;
 use serde_json::Value;
+use serde_path_to_error::Deserializer as PathTo;
+use serde_path_to_error::Track;
 
 use crate::FILE_DESCRIPTOR_SET;
 use crate::api;
@@ -83,7 +85,14 @@ pub fn read<'de, M: Named, D: Deserializer<'de>>(json: D, strict: bool) -> Resul
     use serde::de::Error;
     let descriptor = descriptor::<M>().map_err(D::Error::custom)?;
     let options = DeserializeOptions::new().deny_unknown_fields(strict);
-    DynamicMessage::deserialize_with_options(descriptor, json, &options)?.transcode_to().map_err(D::Error::custom)
+    let mut track = Track::new();
+    let read = DynamicMessage::deserialize_with_options(descriptor, PathTo::new(json, &mut track), &options);
+    let message = read.map_err(|error| match track.path().to_string() {
+        // It is the whole that is wrong.
+        path if path == "." => error,
+        path => D::Error::custom(format!("{path}: {error}")),
+    })?;
+    message.transcode_to().map_err(D::Error::custom)
 }
 
 /// Writes a message.

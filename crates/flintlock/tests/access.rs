@@ -1,5 +1,7 @@
 //! A host behind TLS and a token, on loopback.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::net::SocketAddr;
 
 use capstead_flintlock::api::micro_vm_server::{MicroVm as Service, MicroVmServer};

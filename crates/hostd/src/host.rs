@@ -16,7 +16,6 @@ use tokio::task::JoinHandle;
 use crate::accept::Drivers;
 use crate::accept::accept;
 use crate::effects::Effects;
-use crate::life::State;
 use crate::machine;
 use crate::metrics::Metrics;
 use crate::record::Record;

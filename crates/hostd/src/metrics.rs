@@ -17,7 +17,7 @@ use crate::life::Part;
 use crate::life::State;
 use crate::life::Step;
 
-/// The media type of [`Metrics::text`].
+/// The media type of the metrics as text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const SERVICE: &str = "microvm.services.api.v1alpha1.MicroVM";
 /// From what is done at once to what pulls a large image, in seconds.

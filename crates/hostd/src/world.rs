@@ -326,8 +326,8 @@ impl Effects for World {
     async fn unmake(&self, record: &Record, part: Part) -> Outcome {
         let removed = match (part, self.path(record, part)) {
             (_, Some(path)) => {
-                let all = plan::traces(&path).into_iter().chain([path]);
-                all.map(|path| clone::remove(&path)).collect::<Result<(), _>>().map_err(|error| Failure::transient(&error))
+                let mut all = plan::traces(&path).into_iter().chain([path]);
+                all.try_for_each(|path| clone::remove(&path)).map_err(|error| Failure::transient(&error))
             }
             // All of them at once.
             (Part::Interface(0), None) => self.net.delete(&record.uid).await.map_err(|error| Failure::transient(&error)),

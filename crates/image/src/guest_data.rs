@@ -16,6 +16,8 @@ pub use network::{Interface, StaticAddress, network_config};
 
 /// The largest document that is read and changed, in bytes. What is only passed on is bounded by [`crate::seed::LARGEST`].
 const LARGEST_READ: usize = 1 << 20;
+/// The most brackets open at once: no more are read anyway, but it takes minutes to find that out, as all of them are looked at again for every word.
+const DEEPEST: usize = 128;
 const CLOUD_CONFIG: &str = "#cloud-config";
 const JINJA: &str = "## template: jinja";
 
@@ -177,12 +179,29 @@ fn mapping(key: &'static str, given: &[u8]) -> Result<Mapping, GuestDataError> {
     if given.len() > LARGEST_READ {
         return Err(GuestDataError::TooLarge { key, size: given.len() });
     }
+    if depth(given) > DEEPEST {
+        return Err(GuestDataError::NotAMapping { key, reason: format!("it is more than {DEEPEST} brackets deep") });
+    }
     match yaml_serde::from_slice(given) {
         Ok(Value::Mapping(mapping)) => Ok(mapping),
         Ok(Value::Null) => Ok(Mapping::new()),
         Ok(_) => Err(GuestDataError::NotAMapping { key, reason: "it is something else".to_owned() }),
         Err(error) => Err(GuestDataError::NotAMapping { key, reason: error.to_string() }),
     }
+}
+
+/// How many brackets are open at once at most. Those within texts count, too: more than allowed has nobody.
+fn depth(text: &[u8]) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for byte in text {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
 }
 
 fn print(data: &Mapping) -> String {

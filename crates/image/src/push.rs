@@ -79,7 +79,6 @@ pub async fn push(
     }
     let Stored::Image { manifest: digest } = &image.stored else { return Err(PushError::File { reference: from.clone() }) };
     let _hold = hold(store).await.map_err(stored)?;
-    let manifest = store.manifest(digest).map_err(stored)?;
     let text = store.manifest_text(digest).map_err(stored)?;
     let manifest = Manifest::parse(&text, &format!("manifest {digest}")).map_err(stored)?;
     let registry = Registry::connect_to_push(&to, mirrors).await.map_err(refused)?;

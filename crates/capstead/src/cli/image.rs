@@ -86,7 +86,7 @@ pub struct ImagePull {
 /// `capstead image import`.
 #[derive(Debug, Args)]
 pub struct ImageImport {
-    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG] or file:FILE
+    /// `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:TAG]` or `file:FILE`
     pub source: String,
     /// What microVMs call it [default: the source, which hosts take only with --local-images]
     #[arg(long = "as", value_name = "IMAGE")]

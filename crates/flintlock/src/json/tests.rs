@@ -42,3 +42,13 @@ fn what_is_written_is_read_again() {
     let gateway = write(&message, Form::Gateway).unwrap();
     assert_eq!((&gateway["memoryInMb"], &gateway["allowGuestAgent"]), (&json!(0), &json!(false)));
 }
+
+#[test]
+fn an_error_names_the_field() {
+    let error = |value: Value| read::<types::MicroVmSpec, _>(value, true).unwrap_err().to_string();
+    assert!(error(json!({"vcpu": "many"})).starts_with("vcpu: "), "{}", error(json!({"vcpu": "many"})));
+    let deep = error(json!({"interfaces": [{"device_id": 7}]}));
+    assert!(deep.starts_with("interfaces[0].device_id: "), "{deep}");
+    let unknown = error(json!({"vcpus": 2}));
+    assert!(unknown.contains("vcpus"), "{unknown}");
+}

@@ -245,7 +245,7 @@ fn what_is_just_within_the_rules_is_accepted() {
 #[test]
 fn what_a_driver_lacks_is_told_with_who_has_it() {
     let macvtap = ("/interfaces", json!([{"device_id": "eth1"}]));
-    assert_eq!(accept(spec(&[macvtap.clone()]), &Two).unwrap().driver, "qemu");
+    assert_eq!(accept(spec(std::slice::from_ref(&macvtap)), &Two).unwrap().driver, "qemu");
     let refusal = accept(spec(&[macvtap, ("/provider", json!("firecracker"))]), &Two).unwrap_err();
     assert!(refusal.message.contains("macvtap network interfaces not supported by the microvm provider"), "{refusal}");
     assert!(refusal.message.contains("qemu has them"), "{refusal}");

@@ -112,18 +112,14 @@ impl FromStr for Network {
 impl Network {
     /// A mistake here is told here: what the host would say of it names fields that nobody has written.
     fn checked(mut self) -> Result<Self, String> {
-        let Some(ip) = &self.ip else {
+        let Some(ip) = self.ip.clone() else {
             return if self.gateway.is_none() && self.dns.is_empty() {
                 Ok(self)
             } else {
                 Err("gateway and dns need an ip: without one, the guest asks by DHCP".to_owned())
             };
         };
-        let bits = ip.split_once('/').filter(|(address, bits)| {
-            let most = address.parse().map_or(0, |address: IpAddr| if address.is_ipv4() { 32 } else { 128 });
-            bits.parse::<u8>().is_ok_and(|bits| bits <= most)
-        });
-        let Some((_, bits)) = bits else {
+        let Some(bits) = length(&ip) else {
             return Err(format!("ip={ip}: an address with its network's length is expected, as 10.0.0.5/24"));
         };
         if let Some(gateway) = &mut self.gateway
@@ -131,12 +127,17 @@ impl Network {
         {
             *gateway = format!("{gateway}/{bits}");
         }
-        let addresses = self.gateway.iter().filter_map(|gateway| gateway.split('/').next()).chain(self.dns.iter().map(String::as_str));
-        match addresses.into_iter().find(|text| text.parse::<IpAddr>().is_err()) {
-            Some(wrong) => Err(format!("`{wrong}` is no IP address")),
-            None => Ok(self),
-        }
+        let gateway = self.gateway.iter().filter_map(|gateway| gateway.split('/').next());
+        let wrong = gateway.chain(self.dns.iter().map(String::as_str)).find(|text| text.parse::<IpAddr>().is_err()).map(str::to_owned);
+        wrong.map_or(Ok(self), |wrong| Err(format!("`{wrong}` is no IP address")))
     }
+}
+
+/// The length of a network in CIDR notation; `None` where it is none.
+fn length(cidr: &str) -> Option<u8> {
+    let (address, bits) = cidr.split_once('/')?;
+    let most = if address.parse::<IpAddr>().ok()?.is_ipv4() { 32 } else { 128 };
+    bits.parse().ok().filter(|bits| *bits <= most)
 }
 
 impl FromStr for VolumeArg {

@@ -15,14 +15,11 @@ use capstead_hostd::serve::Listen;
 use listenfd::ListenFd;
 
 /// Takes the sockets that systemd listens on, and their addresses in place of those of flags: the first is gRPC's, the second the gateway's.
+/// No VMM inherits them: the crate marks them so.
 pub(super) fn sockets(listen: &mut Listen) -> anyhow::Result<Vec<TcpListener>> {
     let mut given = ListenFd::from_env();
     let sockets: Result<Vec<_>, _> = (0..given.len()).map(|n| given.take_tcp_listener(n)).collect();
     let sockets: Vec<TcpListener> = sockets.context("systemd's sockets: only TCP is served")?.into_iter().flatten().collect();
-    for socket in &sockets {
-        // A VMM that inherited one would keep the port for as long as it runs.
-        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::CLOEXEC).context("systemd's sockets")?;
-    }
     let addresses: Result<Vec<_>, _> = sockets.iter().map(TcpListener::local_addr).collect();
     match addresses.context("systemd's sockets")?[..] {
         [] => (),

@@ -5,9 +5,12 @@ use std::io;
 use std::io::IsTerminal;
 use std::io::Read;
 use std::io::Write;
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::bail;
@@ -28,6 +31,8 @@ use crate::cli::vm::VmConsole;
 
 /// Ctrl-], as telnet has it.
 const LEAVE: u8 = 0x1d;
+/// How long what was typed last may take to reach the guest.
+const LAST: Duration = Duration::from_secs(2);
 
 /// How a sitting ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,11 +115,32 @@ fn sit(mut console: UnixStream, typed: BorrowedFd<'_>, shown: &mut impl Write) -
                 written => written.context("cannot write to the console")?,
             }
             if leaves.is_some() {
+                leave(console, shown)?;
                 return Ok(End::Left);
             }
             types = count > 0;
         }
     }
+}
+
+/// Says that nothing more is typed, and shows what the guest says until QEMU has taken it all in: of a peer that is just gone it drops what it has not read.
+fn leave(mut console: UnixStream, shown: &mut impl Write) -> anyhow::Result<()> {
+    let until = Instant::now() + LAST;
+    let mut buffer = [0; 4096];
+    if console.shutdown(Shutdown::Write).is_err() {
+        // It has left, too.
+        return Ok(());
+    }
+    while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        console.set_read_timeout(Some(left)).context("cannot wait for the console")?;
+        match console.read(&mut buffer) {
+            Ok(count) if count > 0 => shown.write_all(&buffer[..count]).and_then(|()| shown.flush())?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            // The end, or the time is over: whatever it is, nobody wants to hear more.
+            _ => break,
+        }
+    }
+    Ok(())
 }
 
 /// A terminal that passes on every key, until this is dropped.

@@ -90,7 +90,7 @@ fn told(made: &MicroVm) -> String {
 async fn until_it_runs(client: &Client, made: &MicroVm, limit: Duration, bars: &Bars) -> anyhow::Result<MicroVm> {
     let (name, uid) = (name(made), uid(made));
     let begun = Instant::now();
-    let mut seen = "it was not looked at".to_owned();
+    let mut seen;
     loop {
         match client.get(uid).await {
             Ok(microvm) => {

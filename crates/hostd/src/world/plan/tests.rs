@@ -1,3 +1,4 @@
+use capstead_hostnet::netlink::Kind;
 use capstead_hostnet::netlink::Link;
 use serde_json::json;
 
@@ -8,6 +9,22 @@ const UID: &str = "01HAAAAAAAAAAAAAAAAAAAAAAA";
 
 fn bridge() -> HostOptions {
     HostOptions { bridge: Some("br0".into()), parent: Some("eno1".into()), local_images: None }
+}
+
+fn tap(name: &str) -> Link {
+    Link {
+        index: 3,
+        name: name.into(),
+        kind: Kind::Tun,
+        mac: None,
+        mtu: 1500,
+        up: true,
+        alias: None,
+        group: 0,
+        master: None,
+        parent: None,
+        owner: None,
+    }
 }
 
 #[test]
@@ -84,7 +101,7 @@ fn a_guest_in_a_lan_has_the_address_that_ports_lead_to() {
     assert!(lan_of(attach(six)).unwrap_err().contains("IPv4"));
 
     let attached = Attached::UserLan {
-        tap: Link { name: "tap0".into(), index: 3, mac: None, mtu: 1500 },
+        tap: tap("tap0"),
         enter: vec!["nsenter".into()],
         address: "10.77.0.5/24".parse().unwrap(),
         gateway: Ipv4Addr::new(10, 77, 0, 2),
@@ -108,7 +125,7 @@ fn a_vmm_that_serves_metadata_gets_an_interface_for_it() {
     let record = record("firecracker");
     let spec = expanded(&record);
     assert_eq!(super::interface(&spec, UID, 0, &bridge()).unwrap().attach, Attach::Tap { bridge: None });
-    let taps = ["tap0", "tap1"].map(|name| Attached::Tap(Link { name: name.into(), index: 3, mac: None, mtu: 1500 }));
+    let taps = ["tap0", "tap1"].map(|name| Attached::Tap(tap(name)));
     let documents = guest_data::compose(&given(&spec), &guest_facts(&spec, UID, &BTreeMap::new())).unwrap();
     let machine = machine(&spec, UID, Path::new("/vm"), &taps, &documents).unwrap();
     let nics: Vec<(&str, bool)> = machine.nics.iter().map(|nic| (nic.id.as_str(), nic.metadata)).collect();

@@ -36,6 +36,7 @@ fn what_is_wrong_with_a_network_is_told() {
         ("tap,ip=10.0.0.5/24,ip=10.0.0.6/24", "twice"),
         ("tap,ip=10.0.0.5", "10.0.0.5/24"),
         ("tap,ip=10.0.0.5/33", "10.0.0.5/24"),
+        ("tap,ip=here/0", "10.0.0.5/24"),
         ("tap,ip=here/24", "10.0.0.5/24"),
         ("tap,gateway=10.0.0.1", "need an ip"),
         ("tap,dns=10.0.0.1", "need an ip"),
