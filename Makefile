@@ -51,8 +51,8 @@ capi-1-13: build ## Try the older Cluster API (built the first time)
 	@cargo test --locked --package capstead --features nightly --test capi_1_13 -- --nocapture
 
 .PHONY: fuzz
-fuzz: setup $(TOOLS)/bin/cargo-fuzz ## Fuzz every parser of outside text, SECONDS=60 each
-	@tools/fuzz.sh $(abspath $(TOOLS))/bin/cargo-fuzz "$${SECONDS_EACH:-60}"
+fuzz: setup $(TOOLS)/bin/cargo-fuzz ## Fuzz the parsers of outside text: SECONDS_EACH=60, TARGETS=all of them
+	@tools/fuzz.sh $(abspath $(TOOLS))/bin/cargo-fuzz "$${SECONDS_EACH:-60}" $(TARGETS)
 
 .PHONY: bench
 bench: fetch ## Time `capstead up`, beside it any PEER='command' that starts the same parts, and what 1,000 machines, 200 clusters and a microVM host cost

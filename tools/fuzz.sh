@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for a while. Usage: fuzz.sh CARGO-FUZZ SECONDS
+# Runs fuzz targets for a while each: those named, or all. Usage: fuzz.sh CARGO-FUZZ SECONDS [TARGET...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo_fuzz=$1 seconds=$2
+shift 2
+[ $# -gt 0 ] || set -- $(basename -s .rs fuzz/targets/*.rs)
 rustup toolchain list | grep -q ^nightly || {
     echo "missing: a nightly Rust, which fuzzing needs: run: rustup toolchain install nightly" >&2
     exit 1
 }
 passed=0 failed=0
-for target in fuzz/targets/*.rs; do
-    name=$(basename "$target" .rs)
+for name in "$@"; do
     # What is found goes to the first folder; the second holds what is kept, and `make test` tries each file of it.
     folders=("fuzz/corpus/$name")
     mkdir -p "${folders[0]}"

@@ -14,13 +14,16 @@ use capstead_flintlock::types::StaticAddress;
 use capstead_flintlock::types::Volume;
 use capstead_hostnet::check;
 use capstead_hostnet::check::Invalid;
+use capstead_image::Reference;
 
 use crate::refusal::Refusal;
 
 /// The longest name and namespace, as Kubernetes has it.
 const LONGEST_NAME: usize = 253;
-/// The largest volume: what an ext4 file system of 4 KiB blocks holds without 64-bit features, 16 TiB.
-const LARGEST_VOLUME_MB: i32 = 16 << 20;
+/// The largest volume that is made of an image, [`capstead_image::ext4::LARGEST_SIZE_MIB`].
+const LARGEST_VOLUME_MB: i32 = 1 << 20;
+/// The largest whose source is a disk itself: what an ext4 file system of 4 KiB blocks holds without 64-bit features, 16 TiB.
+const LARGEST_DISK_MB: i32 = 16 << 20;
 /// The most of all metadata values, in bytes as sent.
 const MOST_METADATA: usize = 2 << 20;
 /// Documents that cloud-init reads, which must be base64.
@@ -128,8 +131,8 @@ fn own_failures(spec: &MicroVmSpec) -> Vec<String> {
     for (at, volume) in root.chain(additional) {
         check(!ids.insert(&volume.id), format!("{at}.id: {:?} is there twice", volume.id));
         check(volume_without_source(volume), format!("{at}.source: needs a container_source or a virtiofs_source"));
-        let size = volume.size_in_mb();
-        check(!(0..=LARGEST_VOLUME_MB).contains(&size), format!("{at}.size_in_mb: {size} is not between 0 and {LARGEST_VOLUME_MB}"));
+        let (size, largest) = (volume.size_in_mb(), if is_disk(volume) { LARGEST_DISK_MB } else { LARGEST_VOLUME_MB });
+        check(!(0..=largest).contains(&size), format!("{at}.size_in_mb: {size} is not between 0 and {largest}"));
     }
     for (key, value) in &spec.metadata {
         let bad = key.is_empty() || key.contains(['/', '\0']) || key == "." || key == "..";
@@ -158,6 +161,12 @@ fn network_failures(spec: &MicroVmSpec) -> Vec<Invalid> {
     }
     failures.extend(check::interfaces(known).err());
     failures
+}
+
+/// Whether the volume begins as a raw disk, which has no file system of ours in it.
+fn is_disk(volume: &Volume) -> bool {
+    let source = volume.source.as_ref().and_then(|source| source.container_source.as_deref());
+    matches!(source.map(str::parse), Some(Ok(Reference::File { .. })))
 }
 
 fn volume_without_source(volume: &Volume) -> bool {

@@ -159,7 +159,7 @@ impl<R: ClusterRuntime, M: InfraMachine + Kind> Life for ClusterLife<R, M> {
             outside,
             object: facts,
         };
-        Sight::Scene(Box::new(Scene { wish, seen, scope, poll: (machines > 0).then_some(MACHINES) }))
+        Sight::Scene(Box::new(Scene { wish, seen, scope, looked, poll: (machines > 0).then_some(MACHINES) }))
     }
 
     async fn effect(&self, scope: &Cluster<R>, claim: &Claim, step: &EffectOf<R>) -> Outcome {

@@ -12,7 +12,7 @@ use capstead_capi::lifecycle::{Failure, Step};
 use capstead_capi::ownership::{Claim, Grounds, PLACEMENT, TOKEN};
 use capstead_capi::provider::{InfraObject, InfraStatus};
 use capstead_engine::{Controller, Events, Kind, Name, News, Object, Passed, Store};
-use capstead_reconcile::{Backoff, Effects, Ended, Look, Outcome, Plan, Reconciler, Timestamp, execute, later};
+use capstead_reconcile::{Again, Backoff, Effects, Ended, Look, Outcome, Plan, Reconciler, Timestamp, execute, later};
 use kube::{Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use tracing::Instrument;
@@ -76,6 +76,8 @@ pub(crate) struct Scene<L: Life + ?Sized> {
     pub(crate) wish: L::Wish,
     pub(crate) seen: L::Observed,
     pub(crate) scope: L::Scope,
+    /// When the look at the outside began.
+    pub(crate) looked: Option<Timestamp>,
     /// When something is waited for that nobody watches: how often to look.
     pub(crate) poll: Option<Duration>,
 }
@@ -86,15 +88,15 @@ pub(crate) struct Known {
     uid: String,
     pub(crate) grounds: Grounds,
     pub(crate) failure: Option<Failure>,
-    /// The time by which the last plan wanted another look.
-    again: Option<Timestamp>,
+    /// The look that the last plan wanted.
+    again: Option<Again>,
     backoff: Backoff,
 }
 
 impl Known {
     /// A look at the outside that began before this time is not good enough.
     pub(crate) fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
-        self.again.filter(|again| *again <= now)
+        self.again.and_then(|again| again.not_before(now))
     }
 }
 
@@ -185,7 +187,7 @@ impl<L: Life> Keeper<L> {
         let mut hands = Hands { keeper: self, object, scope: scene.scope, known: &mut *known };
         let report = execute(plan.steps.clone(), &mut hands).await;
         let released = matches!(report.applied.last(), Some(Step::Release { .. }));
-        let passed = judge(&plan, &report, known, name);
+        let passed = judge(&plan, &report, scene.looked, known, name);
         if released && !passed.failed {
             // Nothing is left to do, and the reply to the write that ends an object is not newer than the object.
             return Passed { look: Look::OnChange, failed: false };
@@ -198,8 +200,14 @@ impl<L: Life> Keeper<L> {
 }
 
 /// What a pass leaves behind: what failed, and when to look again.
-fn judge<S: Debug + PartialEq>(plan: &Plan<S>, report: &capstead_reconcile::Report<S>, known: &mut Known, name: &Name) -> Passed {
-    known.again = plan.again;
+fn judge<S: Debug + PartialEq>(
+    plan: &Plan<S>,
+    report: &capstead_reconcile::Report<S>,
+    looked: Option<Timestamp>,
+    known: &mut Known,
+    name: &Name,
+) -> Passed {
+    known.again = Again::of(plan, looked);
     match &report.ended {
         // What only waits has not mended anything yet.
         Ended::Finished if report.applied.is_empty() && !plan.is_settled() => (),

@@ -295,7 +295,7 @@ impl<R: MachineRuntime> Life for MachineLife<R> {
             outside: scope.outside.clone(),
             object: facts,
         };
-        Sight::Scene(Box::new(Scene { wish, seen, scope, poll }))
+        Sight::Scene(Box::new(Scene { wish, seen, scope, looked, poll }))
     }
 
     async fn effect(&self, scope: &Machine<R>, claim: &Claim, step: &EffectOf<R>) -> Outcome {

@@ -22,12 +22,14 @@
 //!
 //! The explorer finds a breach of each; its own tests plant one of each kind.
 
+mod again;
 mod backoff;
 mod execute;
 pub mod explore;
 mod pass;
 mod plan;
 
+pub use again::Again;
 pub use backoff::Backoff;
 pub use execute::Effects;
 pub use execute::execute;

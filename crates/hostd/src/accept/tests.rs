@@ -61,6 +61,11 @@ fn defaults_are_filled_in_and_labels_kept() {
     assert_eq!((spec.labels["x"].as_str(), spec.uid, spec.kernel.unwrap().image.as_str()), ("y", None, "registry:5000/kernel:1"));
 }
 
+/// A root volume that begins as a raw disk.
+fn disk(size: i32) -> Value {
+    json!({"id": "root", "source": {"container_source": "file:/srv/root.img"}, "size_in_mb": size})
+}
+
 #[test]
 fn each_rule_refuses_and_names_its_field() {
     let volume = |id: &str| json!({"id": id, "source": {"container_source": "registry:5000/v:1"}});
@@ -105,7 +110,8 @@ fn each_rule_refuses_and_names_its_field() {
         ("/root_volume/source", json!({"virtiofs_source": "/srv"}), "novirtiofs"),
         ("/root_volume/source", json!({}), "root_volume.source: needs"),
         ("/root_volume/size_in_mb", json!(-1), "root_volume.size_in_mb: -1"),
-        ("/root_volume/size_in_mb", json!(i32::MAX), "root_volume.size_in_mb"),
+        ("/root_volume/size_in_mb", json!(LARGEST_VOLUME_MB + 1), "between 0 and 1048576"),
+        ("/root_volume", disk(LARGEST_DISK_MB + 1), "root_volume.size_in_mb"),
         ("/additional_volumes", json!([volume("v"), volume("v")]), "additional_volumes[1].id: \"v\" is there twice"),
         ("/additional_volumes", json!([volume("root")]), "additional_volumes[0].id"),
         ("/metadata", json!({"user-data": "not base64!"}), "metadata[user-data]: must be base64"),
@@ -231,6 +237,7 @@ fn what_is_just_within_the_rules_is_accepted() {
         ("/interfaces", eth1(json!({"address": address}))),
         ("/interfaces", (0..16).map(|n| json!({"device_id": format!("eth{n}"), "type": "TAP"})).collect()),
         ("/root_volume/size_in_mb", json!(LARGEST_VOLUME_MB)),
+        ("/root_volume", disk(LARGEST_DISK_MB)),
         ("/additional_volumes", json!([{"id": "v", "source": {"virtiofs_source": "/srv"}}])),
         ("/metadata", json!({"user-data": "eA==\r\n", "meta-data": "", "other": "no base64!"})),
     ];
@@ -249,6 +256,11 @@ fn what_a_driver_lacks_is_told_with_who_has_it() {
     let refusal = accept(spec(&[macvtap, ("/provider", json!("firecracker"))]), &Two).unwrap_err();
     assert!(refusal.message.contains("macvtap network interfaces not supported by the microvm provider"), "{refusal}");
     assert!(refusal.message.contains("qemu has them"), "{refusal}");
+}
+
+#[test]
+fn what_is_accepted_of_an_images_size_can_be_made() {
+    assert_eq!(u32::try_from(LARGEST_VOLUME_MB), Ok(capstead_image::ext4::LARGEST_SIZE_MIB));
 }
 
 #[test]

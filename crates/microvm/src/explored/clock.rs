@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use capstead_capi::ownership::Grounds;
-use capstead_reconcile::Timestamp;
+use capstead_reconcile::{Again, Timestamp};
 
 use super::world::{Call, Known, Lab, Running};
 
@@ -55,13 +55,13 @@ impl Lab {
             times.extend(&mut slot.queue);
             if let Some(running) = &mut slot.running {
                 let Running { known, again, reply, .. } = running;
-                times.extend(again);
+                times.extend(again.iter_mut().flat_map(Again::times));
                 times.extend(reply.as_mut().map(|reply| &mut reply.began));
                 knowns.push(known);
             }
             knowns.extend(&mut slot.known);
             for Known { again, grounds, .. } in knowns {
-                times.extend(again);
+                times.extend(again.iter_mut().flat_map(Again::times));
                 if let Grounds::After(time) = grounds {
                     times.push(time);
                 }

@@ -16,7 +16,7 @@ use capstead_capi::ownership::{Claim, Grounds};
 use capstead_capi::types::ProviderId;
 use capstead_engine::Name;
 use capstead_reconcile::explore::World;
-use capstead_reconcile::{Backoff, Ended, Look, Outcome, Pass, Plan, Reconciler, Report, Timestamp};
+use capstead_reconcile::{Again, Backoff, Ended, Look, Outcome, Pass, Plan, Reconciler, Report, Timestamp};
 
 use super::clock::{FAR, NOW, after};
 use crate::hosts::cache::{Cache, Errand, Got, Held};
@@ -162,7 +162,7 @@ pub(super) struct Known {
     uid: u8,
     pub grounds: Grounds,
     failure: Option<Failure>,
-    pub again: Option<Timestamp>,
+    pub again: Option<Again>,
 }
 
 /// A pass under way.
@@ -172,7 +172,7 @@ pub(super) struct Running {
     base: Api,
     pub known: Known,
     pass: Pass<Step>,
-    pub again: Option<Timestamp>,
+    pub again: Option<Again>,
     /// What a host answered, while it is on its way here.
     pub reply: Option<Reply>,
 }

@@ -52,7 +52,7 @@ impl Lab {
         if api.claim.is_some() || !api.deleting {
             let host = api.claim.map_or_else(|| self.home(n), |(_, host)| host);
             let token = api.claim.map(|(token, _)| spec::token(&format!("u{token}"))).unwrap_or_default();
-            let not_before = known.again.filter(|again| *again <= NOW && self.has.bug != Bug::AnyLook);
+            let not_before = known.again.and_then(|again| again.not_before(NOW)).filter(|_| self.has.bug != Bug::AnyLook);
             let seen = self.hosts[host].cache.look(&name(n), &token, not_before);
             self.notice(host);
             let Some((began, seen)) = seen else {
@@ -64,10 +64,10 @@ impl Lab {
         let plan = self.planned(n, &api, &known, looked, outside);
         if plan.steps.is_empty() {
             let report = Pass::new(Vec::new()).report();
-            self.finish(n, known, &report, &plan);
+            self.finish(n, known, &report, &plan, Again::of(&plan, looked));
         } else {
             let pass = Pass::new(plan.steps);
-            self.slots[n].running = Some(Running { base: api, known, pass, again: plan.again, reply: None });
+            self.slots[n].running = Some(Running { base: api, known, pass, again: Again::of(&plan, looked), reply: None });
         }
     }
 
@@ -111,8 +111,15 @@ impl Lab {
     }
 
     /// What the keeper makes of a pass that is over, and the queue of that.
-    pub(in crate::explored) fn finish(&mut self, n: usize, mut known: Known, report: &Report<Step>, plan: &Plan<Step>) {
-        known.again = plan.again;
+    pub(in crate::explored) fn finish(
+        &mut self,
+        n: usize,
+        mut known: Known,
+        report: &Report<Step>,
+        plan: &Plan<Step>,
+        again: Option<Again>,
+    ) {
+        known.again = again;
         match &report.ended {
             Ended::Finished if report.applied.is_empty() && !plan.is_settled() => (),
             Ended::Finished => known.failure = None,
@@ -137,8 +144,8 @@ impl Lab {
             self.slots[n].running = Some(running);
             return;
         }
-        let plan = Plan { again: running.again, ..Plan::settled() };
-        self.finish(n, running.known, &running.pass.report(), &plan);
+        let plan = Plan { again: running.again.map(|again| again.at), ..Plan::settled() };
+        self.finish(n, running.known, &running.pass.report(), &plan, running.again);
     }
 
     pub(in crate::explored) fn next_step(&self, n: usize) -> Option<Step> {
