@@ -9,8 +9,11 @@ mod virtualization;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::machine::Answers;
 use crate::machine::Unknown;
+use crate::observe::Api;
 use crate::observe::Observed;
+use crate::observe::read;
 use crate::wish::Runtime;
 use crate::wish::Wish;
 
@@ -166,14 +169,25 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
 /// Judges a host.
 #[must_use]
 pub fn judge(host: &str, wish: &Wish, observed: &Observed) -> Report {
-    let checks: Vec<_> = rules().map(|rule| rule.check(wish, observed)).collect();
+    report(host, wish, rules().map(|rule| rule.check((rule.need)(wish), wish, observed)).collect())
+}
+
+/// Judges a host by what a client of its daemon sees, without a login there. Nothing else is known of it, so all of that is required.
+#[must_use]
+pub fn judge_from_outside(wish: &Wish, api: Api) -> Report {
+    let host = api.address.clone();
+    let observed = Observed { api: Some(api), ..read(wish, &Answers::default(), 0) };
+    let seen = rules().filter(|rule| daemon::OUTSIDE.contains(&rule.id));
+    report(&host, wish, seen.map(|rule| rule.check(Need::Required, wish, &observed)).collect())
+}
+
+fn report(host: &str, wish: &Wish, checks: Vec<Check>) -> Report {
     let ok = checks.iter().all(|check| !check.required || matches!(check.status, Status::Pass | Status::Warn));
     Report { host: host.to_owned(), runtime: wish.runtime, ok, checks }
 }
 
 impl Rule {
-    fn check(&self, wish: &Wish, observed: &Observed) -> Check {
-        let need = (self.need)(wish);
+    fn check(&self, need: Need, wish: &Wish, observed: &Observed) -> Check {
         let (mut status, found, fix) = match need {
             Need::Not(why) => (Status::Skip, why.to_owned(), Some(String::new())),
             Need::Required | Need::Advised => match (self.judge)(wish, observed) {

@@ -17,6 +17,7 @@ pub use check::Check;
 pub use check::Report;
 pub use check::Status;
 pub use check::judge;
+pub use check::judge_from_outside;
 pub use machine::Machine;
 pub use machine::Shell;
 pub use observe::observe;

@@ -147,7 +147,7 @@ pub struct Api {
     pub reached: Result<(), String>,
     /// TLS as told to the client: used and trusted; `None` without TLS.
     pub tls: Option<Result<(), String>>,
-    /// The token was taken; `None` where none was sent.
+    /// The token was taken; `None` where none was sent, nor wanted.
     pub token: Option<Result<(), String>>,
     /// The services that reflection lists.
     pub services: Result<Vec<String>, String>,

@@ -1,8 +1,9 @@
 //! What kind of host a machine is to be. Both the check and the preparation go by it.
 
 use std::net::Ipv4Addr;
+use std::str::FromStr;
 
-use ipnet::Ipv4Net;
+pub use ipnet::Ipv4Net;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -30,9 +31,9 @@ pub enum Network {
     User,
 }
 
-/// Where packages come from.
+/// Where packages come from, written as `manager`, `none`, or a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String", into = "String")]
 pub enum Packages {
     /// The distribution's package manager.
     #[default]
@@ -41,6 +42,42 @@ pub enum Packages {
     Folder(String),
     /// They are not looked after.
     None,
+}
+
+/// It says nowhere that packages could come from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("packages come from `manager`, from `none`, or from a folder of the host, as /root/packages; not from {0:?}")]
+pub struct PackagesError(String);
+
+impl FromStr for Packages {
+    type Err = PackagesError;
+
+    fn from_str(text: &str) -> Result<Self, PackagesError> {
+        match text {
+            "manager" => Ok(Self::Manager),
+            "none" => Ok(Self::None),
+            folder if folder.starts_with('/') => Ok(Self::Folder(folder.to_owned())),
+            other => Err(PackagesError(other.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for Packages {
+    type Error = PackagesError;
+
+    fn try_from(text: String) -> Result<Self, PackagesError> {
+        text.parse()
+    }
+}
+
+impl From<Packages> for String {
+    fn from(packages: Packages) -> Self {
+        match packages {
+            Packages::Manager => "manager".into(),
+            Packages::Folder(folder) => folder,
+            Packages::None => "none".into(),
+        }
+    }
 }
 
 /// The containerd that belongs to flintlockd.
@@ -202,3 +239,6 @@ impl Wish {
         [network, runtime].concat()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! Prepare and restore for real, in user, network and mount namespaces: a bridge, a setting of the kernel, files, and where there is `nft`, its table.
-//!
-//! systemd cannot run in there, so a stand-in of some lines reads units and runs what they say; all else is real.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy knows helpers of a test for tests in test modules only")]
 
-use std::path::Path;
+#[allow(dead_code, reason = "the tests of the commands use all of it")]
+mod support;
+
 use std::time::Duration;
 
 use capstead_preflight::Machine;
@@ -27,121 +27,27 @@ use capstead_reconcile::Outcome;
 use capstead_reconcile::Reconciler;
 use capstead_reconcile::Timestamp;
 use capstead_reconcile::execute;
+use support::Namespaces;
+use support::has_nft;
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Units as files in `$ROOT/units`: started or not, enabled or not. What a unit reads stands below /etc, which is `$ROOT/etc` in there.
-const SYSTEMCTL: &str = r#"#!/bin/sh
-S=$ROOT/units; mkdir -p "$S"
-verb=; units=; props=; quiet=
-while [ $# -gt 0 ]; do case "$1" in
-  -p) shift; props=$1 ;; -q|--quiet) quiet=1 ;; --) ;; -*) ;; *) if [ -z "$verb" ]; then verb=$1; else units="$units $1"; fi ;; esac; shift; done
-file() { echo "/etc/systemd/system/$1"; }
-value() { cat "$(file "$1")" "$(file "$1").d"/*.conf 2>/dev/null | sed -n "s/^$2=//p" | tail -n 1; }
-case "$verb" in
-  is-system-running) echo running ;;
-  daemon-reload|reset-failed) ;;
-  enable) for u in $units; do [ -e "$(file "$u")" ] || { echo "Unit $u not found" >&2; exit 1; }; : >"$S/$u.enabled"; done ;;
-  disable) for u in $units; do rm -f "$S/$u.enabled"; done ;;
-  is-enabled) for u in $units; do [ -e "$S/$u.enabled" ] || exit 1; done ;;
-  is-active) for u in $units; do [ -e "$S/$u.active" ] || exit 3; done ;;
-  is-failed) exit 1 ;;
-  start) for u in $units; do
-      [ -e "$S/$u.active" ] && continue
-      [ -e "$(file "$u")" ] || { echo "Unit $u not found" >&2; exit 5; }
-      for needed in $(value "$u" Requires); do systemctl start "$needed" || exit 1; done
-      command=$(value "$u" ExecStart)
-      case "$(value "$u" Type)" in oneshot) eval "$command" || exit 1 ;; esac
-      cat "$(file "$u")" "$(file "$u").d"/*.conf 2>/dev/null | cksum >"$S/$u.active"
-    done ;;
-  stop) for u in $units; do
-      [ -e "$S/$u.active" ] || continue
-      command=$(value "$u" ExecStop); [ -z "$command" ] || eval "$command"
-      rm -f "$S/$u.active"
-    done ;;
-  show) for u in $units; do
-      l=not-found; a=inactive; e=
-      [ ! -e "$(file "$u")" ] || { l=loaded; e=disabled; }
-      [ ! -e "$S/$u.active" ] || a=active; [ ! -e "$S/$u.enabled" ] || e=enabled
-      printf 'Id=%s\nLoadState=%s\nActiveState=%s\nUnitFileState=%s\n\n' "$u" "$l" "$a" "$e"
-    done ;;
-esac
-"#;
-
-/// What is in the namespaces besides: `/` is the machine's own, but for /etc and /var/lib.
-const ENTER: &str = r#"set -e
-mount -t proc proc /proc 2>/dev/null || true
-ip link set lo up
-ip link add uplink0 type bridge; ip addr add 192.0.2.2/24 dev uplink0; ip link set uplink0 up; ip route add default via 192.0.2.1
-for d in etc var-lib run; do mkdir -p "$ROOT/$d"; done
-mkdir -p "$ROOT/run/systemd/system" "$ROOT/etc/systemd/system" "$ROOT/etc/sysctl.d" "$ROOT/etc/modules-load.d"
-mount --bind "$ROOT/etc" /etc; mount --bind "$ROOT/var-lib" /var/lib; mount --bind "$ROOT/run" /run
-echo ready; exec sleep 600
-"#;
-
-/// The namespaces live as long as this.
-struct Namespaces {
-    holder: std::process::Child,
-    root: tempfile::TempDir,
+fn machine(namespaces: &Namespaces) -> Shell {
+    Shell::by("namespaces", namespaces.enter().into_iter().chain(["sh".into(), "-s".into()]))
 }
 
-impl Drop for Namespaces {
-    fn drop(&mut self) {
-        let _ = self.holder.kill();
-        let _ = self.holder.wait();
-    }
-}
-
-impl Namespaces {
-    fn new() -> Self {
-        use std::io::BufRead;
-        let root = tempfile::tempdir().unwrap();
-        let bin = root.path().join("bin");
-        std::fs::create_dir(&bin).unwrap();
-        for (name, text) in [
-            ("systemctl", SYSTEMCTL),
-            ("dnsmasq", "#!/bin/sh\n"),
-            ("journalctl", "#!/bin/sh\n"),
-            ("modprobe", "#!/bin/sh\n"),
-            ("capstead", "#!/bin/sh\necho capstead 0\n"),
-        ] {
-            std::fs::write(bin.join(name), text).unwrap();
-            std::fs::set_permissions(bin.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        }
-        let mut holder = std::process::Command::new("unshare")
-            .args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", ENTER])
-            .env("ROOT", root.path())
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("this test needs unshare (util-linux)");
-        let mut line = String::new();
-        std::io::BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n", "this test needs user namespaces: sysctl user.max_user_namespaces kernel.unprivileged_userns_clone");
-        Self { holder, root }
-    }
-
-    fn machine(&self) -> Shell {
-        let (pid, root) = (self.holder.id().to_string(), self.root.path().display().to_string());
-        let path = format!("PATH={root}/bin:{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
-        Shell::by(
-            "namespaces",
-            ["nsenter", "--preserve-credentials", "-U", "-n", "-m", "-t", &pid, "env", &path, &format!("ROOT={root}"), "sh", "-s"],
-        )
-    }
-
-    fn wish(&self, nat: bool) -> Wish {
-        Wish {
-            network: Network::Bridge,
-            bridge_name: "br-test".into(),
-            subnet: "10.42.0.0/24".parse().ok(),
-            dhcp: true,
-            vip: "10.42.0.20".parse().ok(),
-            nat_via: nat.then(|| "uplink0".into()),
-            daemon: Some(self.root.path().join("bin/capstead").display().to_string()),
-            daemon_flags: vec!["--insecure".into()],
-            packages: capstead_preflight::wish::Packages::None,
-            ..Wish::default()
-        }
+fn wish(namespaces: &Namespaces, nat: bool) -> Wish {
+    Wish {
+        network: Network::Bridge,
+        bridge_name: "br-test".into(),
+        subnet: "10.42.0.0/24".parse().ok(),
+        dhcp: true,
+        vip: "10.42.0.20".parse().ok(),
+        nat_via: nat.then(|| "uplink0".into()),
+        daemon: Some(namespaces.daemon()),
+        daemon_flags: vec!["--insecure".into()],
+        packages: capstead_preflight::wish::Packages::None,
+        ..Wish::default()
     }
 }
 
@@ -177,15 +83,10 @@ async fn restore(machine: &Shell, wish: &Wish) -> usize {
     run::<Restore, _>(&mut Host::new(machine, wish), &(), &[], &mut |_| ()).await.unwrap()
 }
 
-fn has_nft() -> bool {
-    let paths = std::env::var("PATH").unwrap() + ":/usr/sbin:/sbin";
-    paths.split(':').any(|folder| Path::new(folder).join("nft").exists())
-}
-
 #[tokio::test]
 async fn a_bare_machine_is_prepared_once_and_restored_without_a_trace() {
     let namespaces = Namespaces::new();
-    let (machine, wish) = (namespaces.machine(), namespaces.wish(has_nft()));
+    let (machine, wish) = (machine(&namespaces), wish(&namespaces, has_nft()));
     let before = everything(&machine).await;
 
     let (steps, now) = plan(&machine, &wish).await;
@@ -244,7 +145,7 @@ impl Effects<Step> for Dying<'_> {
 #[tokio::test]
 async fn a_prepare_that_dies_at_any_step_goes_on_and_goes_back() {
     let namespaces = Namespaces::new();
-    let (machine, wish) = (namespaces.machine(), namespaces.wish(false));
+    let (machine, wish) = (machine(&namespaces), wish(&namespaces, false));
     let before = everything(&machine).await;
     let steps = plan(&machine, &wish).await.0.len();
     // Not every one, to keep it short: all are explored on the model.
@@ -264,9 +165,9 @@ async fn a_prepare_that_dies_at_any_step_goes_on_and_goes_back() {
 #[tokio::test]
 async fn another_wish_takes_away_what_it_does_not_name() {
     let namespaces = Namespaces::new();
-    let machine = namespaces.machine();
+    let machine = machine(&namespaces);
     let before = everything(&machine).await;
-    let wish = namespaces.wish(false);
+    let wish = wish(&namespaces, false);
     prepare(&machine, &wish).await;
     let other = Wish { bridge_name: "br-other".into(), dhcp: false, vip: None, ..wish };
     prepare(&machine, &other).await;
@@ -280,7 +181,7 @@ async fn another_wish_takes_away_what_it_does_not_name() {
 #[tokio::test]
 async fn files_and_settings_of_somebody_else_come_back_as_they_were() {
     let namespaces = Namespaces::new();
-    let (machine, wish) = (namespaces.machine(), namespaces.wish(has_nft()));
+    let (machine, wish) = (machine(&namespaces), wish(&namespaces, has_nft()));
     out(&machine, "echo 1 >/proc/sys/net/ipv4/ip_forward; mkdir -p /etc/capstead; printf 'theirs' >/etc/capstead/dhcp.conf; chmod 600 /etc/capstead/dhcp.conf").await;
     let before = everything(&machine).await;
     prepare(&machine, &wish).await;

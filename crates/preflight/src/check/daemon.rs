@@ -29,8 +29,17 @@ pub(super) fn active(unit: &Unit, fix_missing: &str) -> Judged {
     }
 }
 
+/// Checks of what a client sees.
+pub(super) const OUTSIDE: [&str; 5] = ["reachable", "tls", "auth", "grpc-api", "list-microvms"];
+
 fn api(seen: &Observed) -> Result<&Api, Unknown> {
     seen.api.as_ref().ok_or_else(|| Unknown("no client asked".into()))
+}
+
+/// Of a host that is not reached there is no more to say than that.
+fn reached(seen: &Observed) -> Result<&Api, Unknown> {
+    let api = api(seen)?;
+    if api.reached.is_ok() { Ok(api) } else { Err(Unknown("it is not reached".into())) }
 }
 
 /// Checks that a client's view is needed for are not required of a host that is looked at from inside.
@@ -150,7 +159,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "without TLS whoever is between reads and changes everything, the token too",
         fix: "give the daemon --tls-cert and --tls-key, and clients the authority's certificate",
         need: outside,
-        judge: |wish, seen| match &api(seen)?.tls {
+        judge: |wish, seen| match &reached(seen)?.tls {
             Some(Ok(())) => pass("trusted"),
             Some(Err(why)) => fail(why.clone()),
             None if wish.serves_others() => warn("not used, beyond loopback"),
@@ -165,7 +174,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "give the daemon --basic-auth-token, or TLS with --tls-client-validate",
         need: outside,
         judge: |wish, seen| {
-            let api = api(seen)?;
+            let api = reached(seen)?;
             match &api.token {
                 Some(Ok(())) => pass("taken"),
                 Some(Err(why)) => fail_and(why.clone(), "the client's token and the daemon's --basic-auth-token must be the same"),
@@ -181,7 +190,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "it is what Cluster API's provider calls",
         fix: "another server may have the port: `grpcurl -plaintext HOST:9090 list`",
         need: outside,
-        judge: |_, seen| match &api(seen)?.services {
+        judge: |_, seen| match &reached(seen)?.services {
             Ok(services) if services.iter().any(|service| service == SERVICE) => pass(SERVICE),
             Ok(services) => fail(format!("lists {}", services.join(", "))),
             Err(why) => fail(why.clone()),
@@ -194,7 +203,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "it takes the way through the whole daemon, and for flintlockd through containerd",
         fix: "`journalctl -u {unit} -n 20` on the host",
         need: outside,
-        judge: |_, seen| match &api(seen)?.microvms {
+        judge: |_, seen| match &reached(seen)?.microvms {
             Ok(count) => pass(format!("{count} microVMs")),
             Err(why) => fail(why.clone()),
         },

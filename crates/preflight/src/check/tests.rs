@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use super::Report;
 use super::Status;
 use super::judge;
+use super::judge_from_outside;
 use super::rules;
 use crate::machine::Answer;
 use crate::machine::Answers;
@@ -326,22 +327,39 @@ fn firecracker_takes_no_macvtap_by_flintlockd() {
 #[test]
 fn what_a_client_sees_is_told() {
     type Change = fn(&mut Api);
-    let changes: [(&str, Change, Status); 6] = [
-        ("reachable", |api| api.reached = Err("connection refused".into()), Status::Warn),
-        ("tls", |api| api.tls = Some(Err("unknown authority".into())), Status::Warn),
-        ("tls", |api| api.tls = None, Status::Warn),
-        ("auth", |api| api.token = Some(Err("invalid auth token".into())), Status::Warn),
-        ("grpc-api", |api| api.services = Ok(vec!["grpc.health.v1.Health".into()]), Status::Warn),
-        ("list-microvms", |api| api.microvms = Err("deadline exceeded".into()), Status::Warn),
+    let changes: [(&str, Change, u8); 5] = [
+        ("tls", |api| api.tls = Some(Err("unknown authority".into())), 1),
+        ("tls", |api| api.tls = None, 0),
+        ("auth", |api| api.token = Some(Err("invalid auth token".into())), 1),
+        ("grpc-api", |api| api.services = Ok(vec!["grpc.health.v1.Health".into()]), 1),
+        ("list-microvms", |api| api.microvms = Err("deadline exceeded".into()), 1),
     ];
-    for (id, change, status) in changes {
-        let wish = capstead_wish();
+    let wish = capstead_wish();
+    for (id, change, code) in changes {
         let mut observed = read(&wish, &healthy(), NOW);
         let mut seen = api();
         change(&mut seen);
+        let outside = judge_from_outside(&wish, seen.clone());
         observed.api = Some(seen);
-        assert_eq!(off(&judge("mvm-1", &wish, &observed)), [(id, status)]);
+        assert_eq!(off(&judge("mvm-1", &wish, &observed)), [(id, Status::Warn)], "from inside it is no more than that");
+        let status = if code == 0 { Status::Warn } else { Status::Fail };
+        assert_eq!((off(&outside), outside.exit_code()), (vec![(id, status)], code));
     }
+}
+
+#[test]
+fn from_outside_a_host_is_judged_by_what_a_client_sees() {
+    let wish = capstead_wish();
+    let well = judge_from_outside(&wish, api());
+    let ids: Vec<_> = well.checks.iter().map(|check| check.id.as_str()).collect();
+    assert_eq!(ids, super::daemon::OUTSIDE);
+    assert!(well.ok && well.checks.iter().all(|check| check.required && check.status == Status::Pass), "{well:?}");
+    assert_eq!((well.host.as_str(), well.exit_code()), ("mvm-1:9090", 0));
+
+    let gone = judge_from_outside(&wish, Api { reached: Err("connection refused".into()), ..api() });
+    let skipped = |id| (id, Status::Skip);
+    let expected = [("reachable", Status::Fail), skipped("tls"), skipped("auth"), skipped("grpc-api"), skipped("list-microvms")];
+    assert_eq!((off(&gone), gone.exit_code()), (expected.to_vec(), 1));
 }
 
 #[test]

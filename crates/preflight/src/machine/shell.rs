@@ -22,6 +22,9 @@ use super::batch;
 const LAST_WORDS: u64 = 4096;
 /// How long ssh may take to connect.
 const CONNECT: u64 = 10;
+/// A shell that is root's where that takes no password. The login shell may be any: it sees one word in quotes.
+/// sudo gets nothing to read while it is tried: what is there to read is the script.
+const ROOT_SHELL: &str = "sh -c '[ \"$(id -u)\" -ne 0 ] && sudo -n true </dev/null >/dev/null 2>&1 && exec sudo -n sh -s; exec sh -s'";
 
 /// A machine that runs `sh` for us. Each call of [`Machine::ask`] is one process, and over ssh one connection of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,23 +42,26 @@ impl Shell {
 
     /// `sh` by any program that leads to it. The argv's last word begins the shell, which reads its script from standard input.
     #[must_use]
-    pub fn by<const N: usize>(name: &str, argv: [&str; N]) -> Self {
-        Self { name: name.to_owned(), argv: argv.map(str::to_owned).into() }
+    pub fn by(name: &str, argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { name: name.to_owned(), argv: argv.into_iter().map(Into::into).collect() }
+    }
+
+    fn program(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
     }
 
     /// Another machine, by the user's own `ssh`: `user@host`, a name of its configuration, or `ssh://user@host:port`.
     ///
-    /// Nothing is asked on the terminal: a key or an agent must let us in. With `sudo` the shell is root's, which must need no password.
+    /// Nothing is asked on the terminal: a key or an agent must let us in. The shell is root's where sudo needs no password, else the user's.
     ///
     /// A connection that another ssh shares is not used: the proof that a machine is still reached must be a connection of its own.
     #[must_use]
-    pub fn ssh(destination: &str, sudo: bool) -> Self {
+    pub fn ssh(destination: &str) -> Self {
         let connect = format!("ConnectTimeout={CONNECT}");
         let mut argv = ["ssh", "-T", "-o", "BatchMode=yes", "-o", &connect, "-o", "ControlPath=none", "-o", "ServerAliveInterval=5"]
             .map(str::to_owned)
             .to_vec();
-        let shell = if sudo { "sudo -n sh -s" } else { "sh -s" };
-        argv.extend(["--", destination, shell].map(str::to_owned));
+        argv.extend(["--", destination, ROOT_SHELL].map(str::to_owned));
         Self { name: destination.to_owned(), argv }
     }
 
@@ -63,7 +69,7 @@ impl Shell {
         let said = err.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ");
         let why = match (said.is_empty(), status) {
             (false, _) => said,
-            (true, Some(status)) => format!("{} ended: {status}", self.argv[0]),
+            (true, Some(status)) => format!("{} ended: {status}", self.program()),
             (true, None) => "no answer in time".into(),
         };
         AskError::Unreachable { machine: self.name.clone(), why }
@@ -78,9 +84,9 @@ impl Machine for Shell {
     async fn ask(&self, questions: &[Question], deadline: Duration) -> Result<Answers, AskError> {
         let until = Instant::now() + deadline;
         let script = batch::script(questions)?;
-        let mut command = Command::new(&self.argv[0]);
-        command.args(&self.argv[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().map_err(|source| AskError::Start { program: self.argv[0].clone(), source })?;
+        let mut command = Command::new(self.program());
+        command.args(self.argv.iter().skip(1)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|source| AskError::Start { program: self.program().to_owned(), source })?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let mut reader = batch::Reader::default();
         let mut said = Vec::new();

@@ -252,7 +252,7 @@ fn refusals(wish: &Wish, seen: &Observed) -> Vec<Refused> {
     }
     if let Some(flags) = unsafe_to_start(wish, seen) {
         let what = format!("{} would not start: everybody who reaches {} could do anything", wish.program(), wish.grpc_endpoint);
-        refuse(what, &format!("give it {flags}, or serve on 127.0.0.1"));
+        refuse(what, &format!("give it {flags} (its flags stand behind `--`), or --grpc-endpoint 127.0.0.1:9090"));
     }
     let needs_packages = tools(wish).into_iter().any(|tool| !seen.programs.contains_key(tool));
     if wish.packages == Packages::Manager && needs_packages && manager(&seen.programs).is_none() {

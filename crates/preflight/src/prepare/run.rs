@@ -12,6 +12,7 @@ use capstead_reconcile::execute;
 
 use super::converge::Situation;
 use super::converge::Step;
+use super::diff::describe;
 use super::goals::Goal;
 use super::host::Host;
 use super::host::LookError;
@@ -80,6 +81,39 @@ where
         }
     }
     Err(RunError::Restless(last))
+}
+
+/// What there is to do, as far as looking tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// Each change, in words that follow "to".
+    pub changes: Vec<String>,
+    /// The same as a diff, with the lines of files. Empty where nothing changes.
+    pub diff: String,
+}
+
+/// What [`run`] would begin with: all it does, where nothing comes in between. It changes nothing.
+///
+/// # Errors
+/// [`RunError::Look`] and [`RunError::Waits`].
+pub async fn ahead<R, M>(host: &Host<'_, M>, wish: &R::Wish, goals: &[Goal]) -> Result<Ahead, RunError>
+where
+    R: Reconciler<Observed = Situation, Step = Step>,
+    M: Machine,
+{
+    let now = host.look(goals).await?;
+    let plan = R::plan(wish, &now, Timestamp::UNIX_EPOCH);
+    if plan.steps.is_empty() && !plan.waits.is_empty() {
+        return Err(RunError::Waits(plan.waits));
+    }
+    let changes = plan.steps.iter().filter(|step| changes(step)).map(words).collect();
+    Ok(Ahead { changes, diff: describe(&plan.steps, &now) })
+}
+
+/// Whether a step changes the machine, beyond what we keep on it for ourselves.
+#[must_use]
+pub fn changes(step: &Step) -> bool {
+    matches!(step, Step::Set(..) | Step::Try(_))
 }
 
 /// A step in words that follow "to".

@@ -5,6 +5,7 @@ use super::super::Answer;
 use super::super::AskError;
 use super::super::Machine;
 use super::super::Question;
+use super::ROOT_SHELL;
 use super::Shell;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -91,7 +92,30 @@ async fn a_question_that_would_break_the_batch_is_refused() {
 
 #[test]
 fn ssh_asks_nothing_and_shares_no_connection() {
-    let shell = Shell::ssh("ssh://me@far:2222", true);
+    let shell = Shell::ssh("ssh://me@far:2222");
     assert!(shell.argv.contains(&"BatchMode=yes".to_owned()) && shell.argv.contains(&"ControlPath=none".to_owned()));
-    assert_eq!(shell.argv[shell.argv.len() - 3..], ["--", "ssh://me@far:2222", "sudo -n sh -s"]);
+    assert_eq!(shell.argv[shell.argv.len() - 3..], ["--", "ssh://me@far:2222", ROOT_SHELL]);
+}
+
+#[tokio::test]
+async fn the_shell_far_away_is_root_s_where_sudo_needs_no_password() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let program = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let path = format!("PATH={}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    // As sshd does it: by the login shell.
+    let far = Shell::by("far", ["env", &path, "sh", "-c", ROOT_SHELL]);
+    let question = [Question::shell("who", "echo \"${BY:-myself}\"")];
+    // It reads all there is to read, as one that relays to a terminal does.
+    let willing = "shift; [ \"$1\" != true ] || { cat >/dev/null; exit 0; }; BY=sudo; export BY; exec \"$@\"";
+    for (id, sudo, expected) in [("1000", willing, "sudo\n"), ("1000", "exit 1", "myself\n"), ("0", "exit 1", "myself\n")] {
+        program("id", &format!("echo {id}"));
+        program("sudo", sudo);
+        assert_eq!(far.ask(&question, LONG).await.unwrap().out("who"), Ok(expected), "{id} {sudo}");
+    }
 }
