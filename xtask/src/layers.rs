@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 8] = [
     &["capstead-capi"],
     &["capstead-engine", "capstead-flintlock", "capstead-hostnet", "capstead-image", "capstead-vmm", "capstead-workload"],
     &["capstead-provider"],
-    &["capstead-plane", "capstead-lab", "capstead-hostd"],
+    &["capstead-plane", "capstead-lab", "capstead-hostd", "capstead-preflight"],
     &["capstead-microvm"],
     &["capstead"],
     &["xtask"],

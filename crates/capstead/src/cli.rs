@@ -110,7 +110,7 @@ pub enum Command {
   capstead manager --provider microvm --leader-elect --log-format json
   capstead up --detach --provider microvm      as a component of a plane")]
     Manager(manager::Manager),
-    /// Run microVMs on this machine, in flintlockd's place
+    /// Run microVMs on this machine, in flintlockd's place; check a machine for it, and prepare it
     #[command(subcommand)]
     Host(host::Host),
     /// Make, look at and delete microVMs of a host, and get into them

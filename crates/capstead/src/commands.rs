@@ -47,7 +47,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Clusterctl(args) => done(runtime()?.block_on(tools::exec(&config, "clusterctl", args))),
         Command::Fetch(args) => done(runtime()?.block_on(tools::fetch(&config, &args))),
         Command::Manager(args) => done(manager::run(args)),
-        Command::Host(command) => done(host::run(command)),
+        Command::Host(command) => host::run(command),
         Command::Vm(command) => done(runtime()?.block_on(vm::run(command))),
         Command::Image(command) => done(runtime()?.block_on(image::run(&config, command))),
         Command::Generate(args) => done(generate::run(args)),

@@ -9,10 +9,15 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::codegen::tokio_stream;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
 use tonic_prost::ProstCodec;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::ServerReflectionResponse;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use crate::Access;
 use crate::AccessError;
@@ -169,6 +174,38 @@ impl Client {
         let wanted = |asked: &str, is: &str| asked.is_empty() || asked == is;
         all.retain(|microvm| microvm.spec.as_ref().is_some_and(|spec| wanted(namespace, &spec.namespace) && wanted(name, &spec.id)));
         Ok(all)
+    }
+
+    /// The services that the host has, by gRPC reflection, under their full names.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Terminal`] where the host has no reflection. Never [`CallError::NotFound`].
+    pub async fn services(&self) -> Result<Vec<String>, CallError> {
+        let listed = async {
+            match self.reflect("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo").await {
+                // Older hosts know it by its first name only. The messages are the same.
+                Err(status) if status.code() == Code::Unimplemented => {
+                    self.reflect("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo").await
+                }
+                answer => answer,
+            }
+        };
+        self.within(Call::Services, self.limits.call, listed).await
+    }
+
+    async fn reflect(&self, path: &'static str) -> Result<Vec<String>, Status> {
+        let mut grpc = self.grpc();
+        grpc.ready().await.map_err(unready)?;
+        let asked = ServerReflectionRequest { host: String::new(), message_request: Some(MessageRequest::ListServices(String::new())) };
+        let request = self.request(tokio_stream::once(asked), self.limits.call);
+        let codec = ProstCodec::<ServerReflectionRequest, ServerReflectionResponse>::default();
+        let mut answers = grpc.streaming(request, PathAndQuery::from_static(path), codec).await?.into_inner();
+        match answers.message().await?.and_then(|answer| answer.message_response) {
+            Some(MessageResponse::ListServicesResponse(list)) => Ok(list.service.into_iter().map(|service| service.name).collect()),
+            Some(MessageResponse::ErrorResponse(error)) => Err(Status::new(Code::from_i32(error.error_code), error.error_message)),
+            _ => Err(Status::unknown("the answer lists no services")),
+        }
     }
 
     async fn list_at_once(&self, namespace: String, name: Option<String>) -> Result<Vec<Listed>, Status> {

@@ -18,6 +18,8 @@ pub enum Call {
     Get,
     /// `ListMicroVMs`, and `ListMicroVMsStream` where that has to stand in.
     List,
+    /// gRPC reflection.
+    Services,
 }
 
 impl fmt::Display for Call {
@@ -27,6 +29,7 @@ impl fmt::Display for Call {
             Self::Delete => "deleting a microVM",
             Self::Get => "looking at a microVM",
             Self::List => "listing microVMs",
+            Self::Services => "listing services",
         })
     }
 }

@@ -1,4 +1,6 @@
-//! The command line of `capstead host`: flintlockd's flags, so that replacing it is replacing one file.
+//! The command line of `capstead host`. That of the daemon has flintlockd's flags, so that replacing it is replacing one file.
+
+pub mod preflight;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +11,9 @@ use clap::Subcommand;
 
 use super::manager::LogFormat;
 use super::manager::duration;
+use preflight::HostCheck;
+use preflight::HostPrepare;
+use preflight::HostRestore;
 
 /// What the command is called as where it stands in for flintlockd.
 pub const FLINTLOCKD: &str = "flintlockd";
@@ -22,12 +27,51 @@ const RUN: &str = "Examples:
 Each flag may also stand in config.yaml (in /etc/opt/flintlockd, else $XDG_CONFIG_HOME/flintlockd or ~/.config/flintlockd), under its name without dashes in
 front, or in the environment, as FLINTLOCKD_ and its name in capitals (FLINTLOCKD_BRIDGE_NAME). A flag comes before the environment, that before the file.";
 
+const CHECK: &str = "Examples:
+  capstead host check                                          this machine
+  sudo capstead host check --network bridge --subnet 10.42.0.0/24 --dhcp --nat-via eth0
+  capstead host check --host ssh://root@mvm-1 --config host.yaml
+  capstead host check --host mvm-1:9090 --tls-ca ca.pem        what a client of its daemon sees
+  capstead host check --json | jq '.checks[] | select(.status == \"fail\") | {id, found, fix}'
+
+It changes nothing. Over ssh nothing is installed there, and sudo is used where it needs no password.
+
+Exit codes:
+  0  all that is required passes
+  1  something that is required fails
+  2  the host could not be asked, or something that is required could not be told";
+
+const PREPARE: &str = "Examples:
+  sudo capstead host prepare --dry-run -- --insecure           what a host without a network of its own takes
+  sudo capstead host prepare --network bridge --subnet 10.42.0.0/24 --dhcp --nat-via wlp2s0 --vip 10.42.0.2 -- --insecure
+  capstead host prepare --host ssh://root@mvm-1 --config host.yaml
+  capstead host prepare --host ssh://root@mvm-1 --runtime flintlock --network bridge --images ghcr.io/a/kernel:1
+
+It shows what is to change, changes it, and looks again. A second run changes nothing. How things were is written down on the host before,
+so `capstead host restore` brings them back.
+The daemon's program must be on the host. What stands behind -- goes to it; secrets belong into /etc/opt/flintlockd/config.yaml.";
+
+const RESTORE: &str = "Examples:
+  sudo capstead host restore --dry-run
+  capstead host restore --host ssh://root@mvm-1
+
+Packages, loaded kernel modules, images and the daemon's state stay.";
+
 /// `capstead host`.
 #[derive(Debug, Subcommand)]
 pub enum Host {
     /// Serve the flintlock protocol, and run microVMs
     #[command(after_help = RUN)]
     Run(Box<HostRun>),
+    /// Say whether a machine is a microVM host, and what to do about what is not as it should be
+    #[command(after_help = CHECK)]
+    Check(Box<HostCheck>),
+    /// Make a machine into a microVM host
+    #[command(after_help = PREPARE)]
+    Prepare(Box<HostPrepare>),
+    /// Take back what prepare has changed
+    #[command(after_help = RESTORE)]
+    Restore(HostRestore),
     /// Carry out a request within the namespaces of a LAN; for the daemon itself
     #[command(hide = true)]
     LanAgent,

@@ -102,6 +102,14 @@ pub struct HostArgs {
     /// The host: any that speaks flintlock's protocol
     #[arg(long, env = "CAPSTEAD_HOST", default_value = "localhost:9090", value_name = "HOST:PORT")]
     pub host: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub access: AccessArgs,
+}
+
+/// How a host is reached that does not take everybody.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AccessArgs {
     /// The token that the host wants (its --basic-auth-token)
     #[arg(long, env = "CAPSTEAD_HOST_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<String>,

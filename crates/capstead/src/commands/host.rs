@@ -1,4 +1,12 @@
-//! `capstead host`: a daemon that runs microVMs.
+//! `capstead host`: a daemon that runs microVMs, and the machine that it runs on.
+
+mod api;
+mod check;
+mod prepare;
+mod systemd;
+mod table;
+mod vmm_user;
+mod wish;
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -7,6 +15,7 @@ use std::net::SocketAddr;
 use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -51,21 +60,21 @@ use crate::cli::host::HostRun;
 use crate::cli::manager::LogFormat;
 use systemd::Systemd;
 
-mod systemd;
-mod vmm_user;
-
 /// The network of LANs that microVMs share without privileges.
 const LAN: &str = "10.77.0.0/24";
 
 /// Runs a command.
-pub fn run(command: Command) -> anyhow::Result<()> {
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Check(args) => return runtime()?.block_on(check::run(&args)),
+        Command::Prepare(args) => runtime()?.block_on(prepare::prepare(*args))?,
+        Command::Restore(args) => runtime()?.block_on(prepare::restore(args))?,
         Command::Version { short: true, .. } => println!("{}", env!("CARGO_PKG_VERSION")),
         Command::Version { .. } => println!("capstead {} (flintlock v0.11.0's protocol)", env!("CARGO_PKG_VERSION")),
         Command::LanAgent => runtime()?.block_on(capstead_hostnet::agent::run()).context("cannot read the request or write the reply")?,
         Command::Run(args) => runtime()?.block_on(serve(*args))?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -1,6 +1,6 @@
 //! `capstead vm`: a client of any host that speaks flintlock's protocol.
 
-mod access;
+pub mod access;
 mod console;
 mod create;
 mod delete;

@@ -9,11 +9,17 @@ use capstead_flintlock::Client;
 use capstead_flintlock::Limits;
 use capstead_flintlock::Tls;
 
+use crate::cli::vm::AccessArgs;
 use crate::cli::vm::HostArgs;
 
 /// The client that the flags ask for. Nothing is connected yet.
 pub fn client(args: &HostArgs) -> anyhow::Result<Client> {
-    let HostArgs { host, token, tls, tls_ca, tls_cert, tls_key, tls_server_name } = args;
+    Client::with_access(&args.host, &access(&args.access)?, Limits::default()).context("--host")
+}
+
+/// TLS and token that the flags ask for.
+pub fn access(args: &AccessArgs) -> anyhow::Result<Access> {
+    let AccessArgs { token, tls, tls_ca, tls_cert, tls_key, tls_server_name } = args;
     let by_tls = *tls || tls_ca.is_some() || tls_cert.is_some() || tls_server_name.is_some();
     let identity = match (tls_cert, tls_key) {
         (Some(cert), Some(key)) => Some((read("--tls-cert", cert)?, read("--tls-key", key)?)),
@@ -21,8 +27,7 @@ pub fn client(args: &HostArgs) -> anyhow::Result<Client> {
     };
     let ca = tls_ca.as_deref().map(|path| read("--tls-ca", path)).transpose()?;
     let tls = by_tls.then(|| Tls { ca, identity, server_name: tls_server_name.clone() });
-    let token = token.clone().filter(|token| !token.is_empty());
-    Client::with_access(host, &Access { tls, token }, Limits::default()).context("--host")
+    Ok(Access { tls, token: token.clone().filter(|token| !token.is_empty()) })
 }
 
 fn read(flag: &str, path: &Path) -> anyhow::Result<Vec<u8>> {

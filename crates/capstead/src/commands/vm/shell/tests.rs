@@ -4,6 +4,7 @@ use capstead_flintlock::json;
 use serde_json::json;
 
 use super::*;
+use crate::cli::vm::AccessArgs;
 use crate::cli::vm::HostArgs;
 use crate::cli::vm::Target;
 
@@ -35,8 +36,7 @@ fn a_host_on_loopback_is_this_machine() {
 
 #[test]
 fn ssh_is_told_where_who_and_what() {
-    let host =
-        HostArgs { host: String::new(), token: None, tls: false, tls_ca: None, tls_cert: None, tls_key: None, tls_server_name: None };
+    let host = HostArgs { host: String::new(), access: AccessArgs::default() };
     let args = VmSsh {
         target: Target { microvm: "m1".into(), namespace: None },
         user: "ubuntu".into(),

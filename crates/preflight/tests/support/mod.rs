@@ -1,0 +1,132 @@
+//! A machine in user, network and mount namespaces: a bridge, settings of the kernel and files of its own. systemd cannot run in there, so a stand-in of some lines
+//! reads units and runs what they say; all else is real.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Units as files in `$ROOT/units`: started or not, enabled or not. What a unit reads stands below /etc, which is `$ROOT/etc` in there.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+S=$ROOT/units; mkdir -p "$S"
+verb=; units=; props=; quiet=
+while [ $# -gt 0 ]; do case "$1" in
+  -p) shift; props=$1 ;; -q|--quiet) quiet=1 ;; --) ;; -*) ;; *) if [ -z "$verb" ]; then verb=$1; else units="$units $1"; fi ;; esac; shift; done
+file() { echo "/etc/systemd/system/$1"; }
+value() { cat "$(file "$1")" "$(file "$1").d"/*.conf 2>/dev/null | sed -n "s/^$2=//p" | tail -n 1; }
+case "$verb" in
+  is-system-running) echo running ;;
+  daemon-reload|reset-failed) ;;
+  enable) for u in $units; do [ -e "$(file "$u")" ] || { echo "Unit $u not found" >&2; exit 1; }; : >"$S/$u.enabled"; done ;;
+  disable) for u in $units; do rm -f "$S/$u.enabled"; done ;;
+  is-enabled) for u in $units; do [ -e "$S/$u.enabled" ] || exit 1; done ;;
+  is-active) for u in $units; do [ -e "$S/$u.active" ] || exit 3; done ;;
+  is-failed) exit 1 ;;
+  start) for u in $units; do
+      [ -e "$S/$u.active" ] && continue
+      [ -e "$(file "$u")" ] || { echo "Unit $u not found" >&2; exit 5; }
+      for needed in $(value "$u" Requires); do systemctl start "$needed" || exit 1; done
+      command=$(value "$u" ExecStart)
+      case "$(value "$u" Type)" in oneshot) eval "$command" || exit 1 ;; esac
+      cat "$(file "$u")" "$(file "$u").d"/*.conf 2>/dev/null | cksum >"$S/$u.active"
+    done ;;
+  stop) for u in $units; do
+      [ -e "$S/$u.active" ] || continue
+      command=$(value "$u" ExecStop); [ -z "$command" ] || eval "$command"
+      rm -f "$S/$u.active"
+    done ;;
+  show) for u in $units; do
+      l=not-found; a=inactive; e=
+      [ ! -e "$(file "$u")" ] || { l=loaded; e=disabled; }
+      [ ! -e "$S/$u.active" ] || a=active; [ ! -e "$S/$u.enabled" ] || e=enabled
+      printf 'Id=%s\nLoadState=%s\nActiveState=%s\nUnitFileState=%s\n\n' "$u" "$l" "$a" "$e"
+    done ;;
+esac
+"#;
+
+/// What is in the namespaces besides: `/` is the machine's own, but for /etc and /var/lib.
+const ENTER: &str = r#"set -e
+mount -t proc proc /proc 2>/dev/null || true
+ip link set lo up
+ip link add uplink0 type bridge; ip addr add 192.0.2.2/24 dev uplink0; ip link set uplink0 up; ip route add default via 192.0.2.1
+for d in etc var-lib run; do mkdir -p "$ROOT/$d"; done
+mkdir -p "$ROOT/run/systemd/system" "$ROOT/etc/systemd/system" "$ROOT/etc/sysctl.d" "$ROOT/etc/modules-load.d"
+mount --bind "$ROOT/etc" /etc; mount --bind "$ROOT/var-lib" /var/lib; mount --bind "$ROOT/run" /run
+echo ready; exec sleep 600
+"#;
+
+/// The namespaces live as long as this.
+pub struct Namespaces {
+    holder: std::process::Child,
+    root: tempfile::TempDir,
+}
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+impl Namespaces {
+    pub fn new() -> Self {
+        use std::io::BufRead;
+        let root = tempfile::tempdir().unwrap();
+        let bin = root.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        for (name, text) in [
+            ("systemctl", SYSTEMCTL),
+            ("dnsmasq", "#!/bin/sh\n"),
+            ("journalctl", "#!/bin/sh\n"),
+            ("modprobe", "#!/bin/sh\n"),
+            ("capstead", "#!/bin/sh\necho capstead 0\n"),
+        ] {
+            std::fs::write(bin.join(name), text).unwrap();
+            std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut holder = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", ENTER])
+            .env("ROOT", root.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("this test needs unshare (util-linux)");
+        let mut line = String::new();
+        std::io::BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "this test needs user namespaces: sysctl user.max_user_namespaces kernel.unprivileged_userns_clone");
+        Self { holder, root }
+    }
+
+    /// A folder of this machine, which is there in the namespaces, too.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The daemon's program, as far as it is needed.
+    pub fn daemon(&self) -> String {
+        self.root.path().join("bin/capstead").display().to_string()
+    }
+
+    /// What leads in there, to be followed by a command.
+    pub fn enter(&self) -> Vec<String> {
+        let root = self.root.path().display().to_string();
+        let path = format!("PATH={root}/bin:{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
+        let words = [
+            "nsenter",
+            "--preserve-credentials",
+            "-U",
+            "-n",
+            "-m",
+            "-t",
+            &self.holder.id().to_string(),
+            "env",
+            &path,
+            &format!("ROOT={root}"),
+        ]
+        .map(str::to_owned);
+        words.into()
+    }
+}
+
+/// Whether the packet filter's own command is there.
+pub fn has_nft() -> bool {
+    let paths = std::env::var("PATH").unwrap() + ":/usr/sbin:/sbin";
+    paths.split(':').any(|folder| Path::new(folder).join("nft").exists())
+}
