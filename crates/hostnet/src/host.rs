@@ -12,7 +12,6 @@ use std::sync::Arc;
 use ipnet::Ipv4Net;
 use tokio::sync::Mutex;
 
-use crate::agent;
 use crate::check;
 use crate::check::Invalid;
 use crate::device;
