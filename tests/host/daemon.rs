@@ -46,7 +46,7 @@ impl HostDaemon {
         String::from_utf8_lossy(&fs::read(self.serial(uid)).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until cloud-init has done all that user-data said, which it tells on the console. To look from inside costs the guest more than booting.
+    /// Waits until cloud-init has done all that user-data said, which it tells on the console. To ask by ssh takes the processor from what is waited for.
     #[track_caller]
     pub fn finished(&self, uid: &str) {
         within(BOOT, &format!("{uid} has booted"), || {
