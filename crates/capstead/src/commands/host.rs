@@ -41,9 +41,9 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::Registry;
 
+use super::telemetry;
 use crate::cli::host::FLINTLOCKD;
 use crate::cli::host::Host as Command;
 use crate::cli::host::HostRun;
@@ -52,6 +52,8 @@ use systemd::Systemd;
 
 mod systemd;
 
+/// What this is called in traces.
+const SERVICE: &str = "capstead-host";
 /// The network of LANs that microVMs share without privileges.
 const LAN: &str = "10.77.0.0/24";
 
@@ -61,7 +63,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Version { short: true, .. } => println!("{}", env!("CARGO_PKG_VERSION")),
         Command::Version { .. } => println!("capstead {} (flintlock v0.11.0's protocol)", env!("CARGO_PKG_VERSION")),
         Command::LanAgent => runtime()?.block_on(capstead_hostnet::agent::run()).context("cannot read the request or write the reply")?,
-        Command::Run(args) => runtime()?.block_on(serve(*args))?,
+        Command::Run(args) => runtime()?.block_on(run_host(*args))?,
     }
     Ok(())
 }
@@ -78,8 +80,14 @@ fn agent() -> anyhow::Result<Vec<OsString>> {
     Ok([program.into_os_string()].into_iter().chain(host).chain(["lan-agent".into()]).collect())
 }
 
+async fn run_host(args: HostRun) -> anyhow::Result<()> {
+    let telemetry = telemetry::start(log(&args)?, SERVICE)?;
+    let ended = serve(args).await;
+    telemetry.stop().await;
+    ended
+}
+
 async fn serve(args: HostRun) -> anyhow::Result<()> {
-    log(&args)?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     for flag in args.meaningless.given() {
@@ -129,7 +137,7 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn log(args: &HostRun) -> anyhow::Result<()> {
+fn log(args: &HostRun) -> anyhow::Result<impl Layer<Registry> + Send + Sync + use<>> {
     let level = match args.verbosity {
         0 | 1 => "info",
         2..=8 => "info,capstead=debug",
@@ -137,7 +145,7 @@ fn log(args: &HostRun) -> anyhow::Result<()> {
     };
     let filter = EnvFilter::try_from_env("CAPSTEAD_LOG").unwrap_or_else(|_| level.into());
     let layer = tracing_subscriber::fmt::layer();
-    let layer = match args.log_output.as_str() {
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match args.log_output.as_str() {
         "stderr" => layer.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).boxed(),
         "stdout" => layer.with_ansi(std::io::stdout().is_terminal()).boxed(),
         path => {
@@ -149,8 +157,7 @@ fn log(args: &HostRun) -> anyhow::Result<()> {
             }
         }
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
-    Ok(())
+    Ok(layer.with_filter(filter))
 }
 
 fn listen(args: &HostRun) -> anyhow::Result<Listen> {
