@@ -6,6 +6,7 @@
 //! - VMM processes outlive the daemon. Each carries a [`Mark`] in its environment and holds a lock file as its standard input; a process is found by
 //!   its record or by its mark, and held by a pidfd.
 //! - [`Runner::launch`], [`Runner::observe`], [`Runner::shutdown`], [`Runner::remove`] are idempotent and meant for a planner that observes first.
+//! - A folder of the host that a machine shares is served by a [`Virtiofsd`] of its own, which lives as long as its VMM, and neither longer than the other.
 //! - [`Runner::list`] tells everything that exists, for a sweep that compares it with what should be.
 //!
 //! [`probe()`] finds out whether a driver works by running a guest of a few instructions. This crate knows nothing of gRPC, images or host networks.
@@ -34,6 +35,7 @@ mod stop;
 mod sys;
 #[cfg(test)]
 mod testing;
+mod virtiofsd;
 
 pub use boot::{Boot, BootWatch, Sample};
 pub use capability::{Capabilities, Lacking, Need, check, needs};
@@ -49,5 +51,6 @@ pub use machine::{
 pub use probe::{KVM_DEADLINE, Probe, ProbeError, TCG_DEADLINE, best, probe, probe_within};
 pub use process::{ExitStatus, Found, Mark, Process};
 pub use qemu::{Qemu, Qmp, tsc_khz};
-pub use runner::{FindError, LaunchError, Launched, Observation, RemoveError, RootError, Runner};
+pub use runner::{Ended, FindError, LaunchError, Launched, Observation, RemoveError, RootError, Runner, ShareError};
 pub use stop::{Means, StopError, Stopped};
+pub use virtiofsd::{NoVirtiofsd, Unservable, Virtiofsd};

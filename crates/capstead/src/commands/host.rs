@@ -32,9 +32,11 @@ use capstead_vmm::Confinement;
 use capstead_vmm::Driver;
 use capstead_vmm::DriverKind;
 use capstead_vmm::Firecracker;
+use capstead_vmm::NoVirtiofsd;
 use capstead_vmm::Probe;
 use capstead_vmm::Qemu;
 use capstead_vmm::Runner;
+use capstead_vmm::Virtiofsd;
 use capstead_vmm::best;
 use capstead_vmm::probe;
 use tokio::signal::unix::SignalKind;
@@ -104,6 +106,7 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
     let run = args.run_dir.clone().unwrap_or_else(|| state.join("run"));
     let instance = instance(&state)?;
     let runner = Runner::new(&run, drivers, Confinement { landlock: true, cgroup: cgroup(&instance), user: None })?;
+    let runner = runner.with_virtiofsd(virtiofsd(&args).await);
     let store = Store::open(&state.join("images"))?;
     let net = HostNet::open(Config {
         instance,
@@ -115,8 +118,12 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
     let mirrors = args.registry_mirror.join(",").parse::<Mirrors>().context("--registry-mirror")?;
     let pull = PullOptions { mirrors, ..PullOptions::default() };
     let some = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
-    let options =
-        HostOptions { bridge: some(&args.bridge_name), parent: some(&args.parent_iface), local_images: args.local_images.clone() };
+    let options = HostOptions {
+        bridge: some(&args.bridge_name),
+        parent: some(&args.parent_iface),
+        local_images: args.local_images.clone(),
+        shared_folders: args.virtiofs_allow.clone(),
+    };
     let world = World::new(state.join("vm"), runner, store, net, pull, options, default);
     let metrics = Metrics::new(capstead_engine::metrics::process());
     let settings = Settings { most_failures: args.maximum_retry, grace: args.delete_timeout };
@@ -230,6 +237,17 @@ async fn drivers(args: &HostRun) -> anyhow::Result<(Vec<Arc<dyn Driver>>, Driver
         }
     };
     Ok((drivers, default))
+}
+
+/// What serves shared folders. That there is nothing is told to who asks for one; at the start only where folders may be shared.
+async fn virtiofsd(args: &HostRun) -> Result<Virtiofsd, NoVirtiofsd> {
+    let found = Virtiofsd::find(Path::new(&args.virtiofs_bin)).await;
+    match &found {
+        Ok(virtiofsd) if !args.virtiofs_allow.is_empty() => tracing::info!(virtiofsd = %virtiofsd.program().display(), "shares folders"),
+        Err(why) if !args.virtiofs_allow.is_empty() => tracing::warn!(%why, "no folder can be shared"),
+        _ => (),
+    }
+    found
 }
 
 /// All that there may be, the better first.
