@@ -34,6 +34,10 @@ need qemu-system-x86_64 "QEMU, which runs the tests' microVMs" qemu-system-x86
 need slirp4netns "guests' LANs without privileges" slirp4netns
 need ssh "a way into the tests' guests" openssh-client
 need unshare "network namespaces" util-linux
+# Debian 12 has it in a package of QEMU's, off the search path.
+if ! command -v virtiofsd /usr/libexec/virtiofsd /usr/lib/virtiofsd /usr/lib/qemu/virtiofsd >/dev/null; then
+    need virtiofsd "folders that the tests' microVMs share" virtiofsd
+fi
 
 if ! command -v cargo >/dev/null; then
     missing+=("Rust: run: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . ~/.cargo/env")

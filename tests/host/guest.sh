@@ -48,9 +48,11 @@ hook() {
     rm -rf "$work"
 }
 
-# Debian's kernel has randomness, disk, network and power button of microVMs as modules.
+# Debian's kernel has randomness, disk, network, power button and shared folders of microVMs as modules.
 initrd() {
-    local tree=$1/initrd modules=(virtio_ring virtio virtio_mmio rng-core virtio-rng virtio_blk failover net_failover virtio_net fat vfat nls_cp437 nls_ascii evdev button) name
+    local tree=$1/initrd name modules=(
+        virtio_ring virtio virtio_mmio rng-core virtio-rng virtio_blk failover net_failover virtio_net fat vfat nls_cp437 nls_ascii evdev button fuse virtiofs
+    )
     mkdir -p "$tree"/{bin,dev,proc,sys,root,modules}
     cp "$1/parts/bin/busybox" "$tree/bin/busybox"
     for name in "${modules[@]}"; do

@@ -17,6 +17,7 @@ mod ssh;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
@@ -94,7 +95,12 @@ fn networks(folder: &Path, registry: &str, root: bool) {
         ip(line);
     }
     let before = kernel_devices();
-    let mut daemon = HostDaemon::start(&folder.join("s"), &["--bridge-name", "br0", "--parent-iface", "inner"]);
+    let shared = folder.join("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::write(shared.join("hello"), "hello guest\n").unwrap();
+    let shared = shared.to_str().unwrap();
+    let flags = ["--bridge-name", "br0", "--parent-iface", "inner", "--virtiofs-allow", shared];
+    let mut daemon = HostDaemon::start(&folder.join("s"), &flags);
 
     let tap = |device: &str, bridge: Option<&str>, address: Option<&str>| {
         let mut interface = json!({ "device_id": device, "type": "TAP" });
@@ -113,7 +119,11 @@ fn networks(folder: &Path, registry: &str, root: bool) {
         let source = json!({ "container_source": format!("{registry}/guest/kernel:1") });
         json!({ "id": id, "size_in_mb": 100, "mount_point": point, "source": source })
     };
-    wired["additional_volumes"] = json!([volume("one", "/one"), volume("two", "/two")]);
+    let share = |folder: &str| json!({ "id": "shared", "source": { "virtiofs_source": folder } });
+    wired["additional_volumes"] = json!([volume("one", "/one"), share("/etc"), volume("two", "/two")]);
+    let refused = daemon.call("CreateMicroVM", &json!({ "microvm": wired })).error();
+    assert!(refused.0 == "InvalidArgument" && refused.1.contains("--virtiofs-allow"), "{refused:?}");
+    wired["additional_volumes"][1] = share(shared);
     let wired_uid = daemon.create(&wired);
     // Said again it is the same; said otherwise it is refused.
     assert_eq!(daemon.create(&wired), wired_uid);
@@ -146,6 +156,11 @@ fn networks(folder: &Path, registry: &str, root: bool) {
             let volumes = key.run(&at, "ls /one/boot && touch /two/mine && sync && df -m /two | tail -n 1", look);
             assert!(volumes.contains("vmlinuz") && volumes.contains("/dev/vdc"), "{volumes}");
 
+            // A folder of the host, from both sides.
+            let both = "mount -t virtiofs user /mnt && cat /mnt/hello && echo hello host > /mnt/back";
+            assert_eq!(key.run(&at, both, look), "hello guest");
+            assert_eq!(fs::read_to_string(Path::new(shared).join("back")).unwrap(), "hello host\n");
+
             // A bridge, and a macvtap that is reached from the other end of the wire.
             assert_eq!(key.run(&At { host: "10.20.0.10", port: 22 }, "cat /etc/done", look), "hello wired");
             if root {
@@ -166,7 +181,7 @@ fn networks(folder: &Path, registry: &str, root: bool) {
     daemon.kill_and_start();
     assert_eq!(pids(&daemon), running);
     daemon.reaches(&wired_uid, "CREATED");
-    assert_eq!(key.run(&at, "hostname", || daemon.console(&wired_uid)), "wired");
+    assert_eq!(key.run(&at, "hostname && cat /mnt/back", || daemon.console(&wired_uid)), "wired\nhello host");
     progress("another daemon has found them");
 
     // A guest starts anew, and the VMM of another dies, which is told.

@@ -12,6 +12,7 @@ mod lab;
 mod live;
 mod manager;
 mod simulated;
+mod telemetry;
 mod template;
 mod tools;
 mod up;

@@ -24,6 +24,7 @@ use crate::records::Records;
 use crate::refusal::Refusal;
 use crate::table::Created;
 use crate::table::Table;
+use crate::trace::Trace;
 use crate::view::Shown;
 use crate::view::view;
 
@@ -60,6 +61,8 @@ struct Task {
     shown: Shown,
     wake: Arc<Notify>,
     handle: Option<JoinHandle<()>>,
+    /// Of the call for which something is being done.
+    trace: Trace,
 }
 
 impl<E: Effects + Drivers> Host<E> {
@@ -116,7 +119,7 @@ impl<E: Effects> Host<E> {
     }
 
     fn begin(self: &Arc<Self>, record: &Record) {
-        let task = Task { shown: Shown::at_first(record), wake: Arc::default(), handle: None };
+        let task = Task { shown: Shown::at_first(record), wake: Arc::default(), handle: None, trace: Trace::current() };
         let mut tasks = lock(&self.tasks);
         let task = tasks.entry(record.uid.clone()).or_insert(task);
         // Held until the handle is stored, so the task finds itself there.
@@ -137,7 +140,8 @@ impl<E: Effects> Host<E> {
             table.put(deleted);
         }
         drop(table);
-        if let Some(task) = lock(&self.tasks).get(uid) {
+        if let Some(task) = lock(&self.tasks).get_mut(uid) {
+            task.trace = Trace::current();
             task.wake.notify_one();
         }
         Ok(())
@@ -222,6 +226,18 @@ impl<E: Effects> Host<E> {
     pub(crate) fn show(&self, uid: &str, shown: Shown) {
         if let Some(task) = lock(&self.tasks).get_mut(uid) {
             task.shown = shown;
+        }
+    }
+
+    /// The trace of the call for which something is done for this microVM now.
+    pub(crate) fn trace(&self, uid: &str) -> Trace {
+        lock(&self.tasks).get(uid).map(|task| task.trace.clone()).unwrap_or_default()
+    }
+
+    /// All that a call wanted is done: what comes next has another cause.
+    pub(crate) fn settled(&self, uid: &str) {
+        if let Some(task) = lock(&self.tasks).get_mut(uid) {
+            task.trace = Trace::default();
         }
     }
 

@@ -19,6 +19,7 @@ pub mod serve;
 mod service;
 pub mod table;
 pub mod tls;
+mod trace;
 pub mod view;
 mod world;
 

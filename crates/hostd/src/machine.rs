@@ -12,6 +12,7 @@ use capstead_reconcile::Plan;
 use capstead_reconcile::Reconciler;
 use capstead_reconcile::Timestamp;
 use capstead_reconcile::execute;
+use tracing::Instrument;
 
 use crate::effects::Effects;
 use crate::effects::Seen;
@@ -24,6 +25,7 @@ use crate::life::Process;
 use crate::life::Step;
 use crate::life::Wish;
 use crate::record::Record;
+use crate::trace;
 use crate::view::Shown;
 use crate::world::expanded;
 use crate::world::parts;
@@ -59,13 +61,16 @@ pub(crate) async fn keep<E: Effects>(host: Arc<Host<E>>, uid: String) {
         host.show(&uid, shown(&wish, &record, &seen, &memory, &plan));
         if plan.steps.is_empty() {
             backoff.reset();
+            if plan.again.is_none() {
+                host.settled(&uid);
+            }
             wait(&host, &record, &seen, plan.again, &mut memory).await;
             continue;
         }
         let steps = plan.steps.clone();
         let mut hands = Hands { host: &host, record: &record, memory: &mut memory };
         let report = tokio::select! {
-            report = execute(steps, &mut hands) => report,
+            report = execute(steps, &mut hands).instrument(trace::reconcile(&uid, &host.trace(&uid))) => report,
             // What is being made is not wanted any more; whatever is dropped halfway is found again.
             () = host.turned(&uid, record.deleted) => continue,
         };
@@ -132,7 +137,7 @@ struct Hands<'a, E: Effects> {
 impl<E: Effects> capstead_reconcile::Effects<Step> for Hands<'_, E> {
     async fn apply(&mut self, step: &Step) -> Outcome {
         let start = Instant::now();
-        let outcome = self.carry_out(step).await;
+        let outcome = self.carry_out(step).instrument(trace::apply(step)).await;
         self.host.metrics().stepped(step, start.elapsed(), matches!(outcome, Outcome::Transient { .. } | Outcome::Terminal { .. }));
         outcome
     }

@@ -19,7 +19,8 @@ use crate::life::Step;
 
 /// The media type of the metrics as text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-const SERVICE: &str = "microvm.services.api.v1alpha1.MicroVM";
+/// The name of the gRPC service.
+pub(crate) const SERVICE: &str = "microvm.services.api.v1alpha1.MicroVM";
 /// From what is done at once to what pulls a large image, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0];
 

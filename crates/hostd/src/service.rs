@@ -20,6 +20,7 @@ use crate::accept::Drivers;
 use crate::effects::Effects;
 use crate::host::Host;
 use crate::refusal::Refusal;
+use crate::trace;
 
 /// A host as a gRPC service.
 #[derive(Debug)]
@@ -34,9 +35,13 @@ impl<E> HostService<E> {
 }
 
 impl<E: Effects + Drivers> HostService<E> {
-    /// Counts a call.
-    fn told<T>(&self, method: &'static str, result: Result<T, Refusal>) -> Result<T, Status> {
-        self.0.metrics().called(method, result.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok));
+    /// Carries out a call, counted and traced.
+    fn call<Q, T>(&self, method: &'static str, request: Request<Q>, carry_out: impl FnOnce(Q) -> Result<T, Refusal>) -> Result<T, Status> {
+        let span = trace::call(method, request.metadata());
+        let result = span.in_scope(|| carry_out(request.into_inner()));
+        let code = result.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Ok);
+        trace::ended(&span, code);
+        self.0.metrics().called(method, code);
         result.map_err(Status::from)
     }
 }
@@ -46,22 +51,21 @@ type Messages = Box<dyn Iterator<Item = Result<ListMessage, Status>> + Send>;
 #[tonic::async_trait]
 impl<E: Effects + Drivers> Service for HostService<E> {
     async fn create_micro_vm(&self, request: Request<CreateMicroVmRequest>) -> Result<Response<CreateMicroVmResponse>, Status> {
-        let microvm = self.told("CreateMicroVM", self.0.create(request.into_inner().microvm))?;
+        let microvm = self.call("CreateMicroVM", request, |request| self.0.create(request.microvm))?;
         Ok(Response::new(CreateMicroVmResponse { microvm: Some(microvm) }))
     }
 
     async fn delete_micro_vm(&self, request: Request<DeleteMicroVmRequest>) -> Result<Response<()>, Status> {
-        Ok(Response::new(self.told("DeleteMicroVM", self.0.delete(&request.into_inner().uid))?))
+        Ok(Response::new(self.call("DeleteMicroVM", request, |request| self.0.delete(&request.uid))?))
     }
 
     async fn get_micro_vm(&self, request: Request<GetMicroVmRequest>) -> Result<Response<GetMicroVmResponse>, Status> {
-        let microvm = self.told("GetMicroVM", self.0.get(&request.into_inner().uid))?;
+        let microvm = self.call("GetMicroVM", request, |request| self.0.get(&request.uid))?;
         Ok(Response::new(GetMicroVmResponse { microvm: Some(microvm) }))
     }
 
     async fn list_micro_v_ms(&self, request: Request<ListMicroVMsRequest>) -> Result<Response<ListMicroVMsResponse>, Status> {
-        let ListMicroVMsRequest { namespace, name } = request.into_inner();
-        let microvm = self.told("ListMicroVMs", Ok(self.0.list(&namespace, &name.unwrap_or_default())))?;
+        let microvm = self.call("ListMicroVMs", request, |request| Ok(self.0.list(&request.namespace, request.name())))?;
         Ok(Response::new(ListMicroVMsResponse { microvm }))
     }
 
@@ -71,9 +75,12 @@ impl<E: Effects + Drivers> Service for HostService<E> {
         &self,
         request: Request<ListMicroVMsRequest>,
     ) -> Result<Response<Self::ListMicroVMsStreamStream>, Status> {
-        let namespace = request.into_inner().namespace;
-        let listed = if namespace.is_empty() { Err(Refusal::nameless()) } else { Ok(self.0.list(&namespace, "")) };
-        let messages = self.told("ListMicroVMsStream", listed)?.into_iter().map(|microvm| Ok(ListMessage { microvm: Some(microvm) }));
+        let list = |request: ListMicroVMsRequest| match request.namespace.as_str() {
+            "" => Err(Refusal::nameless()),
+            namespace => Ok(self.0.list(namespace, "")),
+        };
+        let listed = self.call("ListMicroVMsStream", request, list)?;
+        let messages = listed.into_iter().map(|microvm| Ok(ListMessage { microvm: Some(microvm) }));
         Ok(Response::new(tokio_stream::iter(Box::new(messages) as Messages)))
     }
 }

@@ -38,6 +38,7 @@ use capstead_image::store::Stored;
 use capstead_reconcile::Outcome;
 use capstead_vmm::BootWatch;
 use capstead_vmm::DriverKind;
+use capstead_vmm::Ended;
 use capstead_vmm::ExitStatus;
 use capstead_vmm::LaunchError;
 use capstead_vmm::Observation;
@@ -55,6 +56,7 @@ use crate::life::Part;
 use crate::record::Record;
 
 mod plan;
+mod shares;
 
 pub use plan::HostOptions;
 pub(crate) use plan::expanded;
@@ -220,7 +222,9 @@ impl World {
             nics.push(self.attach(record, n).await?);
         }
         let folder = self.folder(record);
-        let machine = plan::machine(&spec, &record.uid, &folder, &nics, &self.documents(record).await?).map_err(Failure::hopeless)?;
+        let mut machine = plan::machine(&spec, &record.uid, &folder, &nics, &self.documents(record).await?).map_err(Failure::hopeless)?;
+        // A folder that is missing may come back.
+        machine.shares = shares::shares(&spec, &self.options).map_err(|cause| Failure { cause, hopeless: false })?;
         let launched = self.runner.launch(&machine, kind).await.map_err(|error| match error {
             LaunchError::Lacking(_) | LaunchError::Plan(_) | LaunchError::Folder(_) => Failure::hopeless(chain(&error)),
             error => Failure::transient(&error),
@@ -250,6 +254,9 @@ impl World {
         let mut facts = Facts { volumes: volumes.collect(), kernel: there(Part::Kernel), initrd: there(Part::Initrd), ..Facts::default() };
         if running {
             facts.vsock = self.vsock(record);
+            let folder = uid(record).and_then(|uid| self.runner.folder(&uid).ok());
+            let shared = shares::volumes(&record.spec).enumerate();
+            facts.volumes.extend(shared.filter_map(|(n, (_, volume))| Some((volume.id.clone(), text(folder.as_ref()?.share(n))))));
             for (n, interface) in plan::expanded(record).interfaces.iter().enumerate() {
                 if let Ok(attached) = self.attached(record, n).await {
                     facts.interfaces.insert(interface.device_id.clone(), told(&attached));
@@ -299,11 +306,10 @@ impl Drivers for World {
         let Ok(kind) = name.parse::<DriverKind>() else { return vec![format!("there is no driver {name}")] };
         match plan::sketch(spec, &self.options) {
             Err(cause) => vec![cause],
-            Ok(machine) => capstead_vmm::check(&machine, kind, &self.runner.capabilities())
-                .err()
-                .map(|lacking| lacking.to_string())
-                .into_iter()
-                .collect(),
+            Ok(machine) => {
+                let lacking = capstead_vmm::check(&machine, kind, &self.runner.capabilities()).err().map(|lacking| lacking.to_string());
+                lacking.into_iter().chain(shares::unservable(spec, &machine.shares, &self.runner)).collect()
+            }
         }
     }
 }
@@ -376,14 +382,17 @@ impl Effects for World {
         };
         let reboots = self.runner.driver(process.driver()).is_some_and(|driver| driver.capabilities().reboot);
         let ended = tokio::select! {
-            ended = process.ended() => ended,
+            ended = self.runner.ended(&process) => ended,
             loss = self.runner.lost(&process, Some(BootWatch::new(BootWatch::LIMIT))) => return End::Lost(loss.to_string()),
         };
         match ended {
-            Ok(ExitStatus::Code(0)) if reboots => End::PoweredOff,
+            Ok(Ended { unserved: Some(why), .. }) => End::Died(why),
+            Ok(Ended { status: ExitStatus::Code(0), .. }) if reboots => End::PoweredOff,
             // Such a VMM ends with its guest, which has nothing but that to start anew, be it after a panic.
-            Ok(ExitStatus::Code(0)) => self.runner.panicked(&uid).map_or(End::Rebooted, |loss| End::Lost(loss.to_string())),
-            Ok(status) => End::Died(status.to_string()),
+            Ok(Ended { status: ExitStatus::Code(0), .. }) => {
+                self.runner.panicked(&uid).map_or(End::Rebooted, |loss| End::Lost(loss.to_string()))
+            }
+            Ok(Ended { status, .. }) => End::Died(status.to_string()),
             Err(error) => End::Died(error.to_string()),
         }
     }

@@ -41,8 +41,10 @@ use capstead_reconcile::Outcome;
 use capstead_vmm::Accel;
 use capstead_vmm::Confinement;
 use capstead_vmm::DriverKind;
+use capstead_vmm::NoVirtiofsd;
 use capstead_vmm::Qemu;
 use capstead_vmm::Runner;
+use capstead_vmm::Virtiofsd;
 use capstead_vmm::guest;
 use serde_json::json;
 
@@ -132,6 +134,7 @@ impl Drivers for Mortal {
 /// A host's folders, and what is looked at without its daemon.
 struct Stage {
     dir: tempfile::TempDir,
+    virtiofsd: Result<Virtiofsd, NoVirtiofsd>,
 }
 
 impl Stage {
@@ -141,7 +144,8 @@ impl Stage {
 
     fn runner(&self) -> Runner {
         let qemu = Arc::new(Qemu::new("qemu-system-x86_64", Accel::Tcg));
-        Runner::new(&self.path("run"), vec![qemu], Confinement { landlock: true, ..Confinement::default() }).unwrap()
+        let runner = Runner::new(&self.path("run"), vec![qemu], Confinement { landlock: true, ..Confinement::default() }).unwrap();
+        runner.with_virtiofsd(self.virtiofsd.clone())
     }
 
     fn net(&self) -> HostNet {
@@ -151,7 +155,12 @@ impl Stage {
 
     /// A daemon that dies after so many moments.
     fn daemon(&self, moments: usize) -> Arc<Host<Mortal>> {
-        let options = HostOptions { bridge: Some("br0".into()), parent: None, local_images: Some(self.path("image")) };
+        let options = HostOptions {
+            bridge: Some("br0".into()),
+            local_images: Some(self.path("image")),
+            shared_folders: vec![self.path("shared")],
+            ..HostOptions::default()
+        };
         let store = Store::open(&self.path("images")).unwrap();
         let world = World::new(self.path("vm"), self.runner(), store, self.net(), PullOptions::default(), options, DriverKind::Qemu);
         let mortal = Mortal { world, left: AtomicUsize::new(moments), dead: tokio::sync::Notify::new() };
@@ -187,13 +196,16 @@ fn layer() -> Vec<u8> {
     layer.into_inner().unwrap()
 }
 
-fn spec(image: &Path) -> MicroVmSpec {
+fn spec(image: &Path, shared: &Path) -> MicroVmSpec {
     let image = format!("oci:{}", image.display());
     let spec = json!({
         "id": "a", "namespace": "sweep", "vcpu": 1,
         "kernel": {"image": image, "filename": "vmlinux", "add_network_config": true},
         "root_volume": {"id": "root", "source": {"container_source": image}},
-        "additional_volumes": [{"id": "data", "size_in_mb": 20, "source": {"container_source": image}}],
+        "additional_volumes": [
+            {"id": "data", "size_in_mb": 20, "source": {"container_source": image}},
+            {"id": "shared", "source": {"virtiofs_source": shared}},
+        ],
         "interfaces": [
             {"device_id": "eth1", "type": "TAP"},
             {"device_id": "eth2", "type": "TAP", "overrides": {"bridge_name": "user"}},
@@ -252,9 +264,11 @@ fn a_daemon_that_dies_at_any_step_loses_and_leaves_nothing() {
     namespace::in_namespace("a_daemon_that_dies_at_any_step_loses_and_leaves_nothing", || async {
         namespace::ip("link add br0 type bridge");
         namespace::ip("link set br0 up");
-        let stage = Stage { dir: tempfile::Builder::new().prefix("hostd").tempdir().unwrap() };
+        let virtiofsd = Virtiofsd::find(Path::new("virtiofsd")).await;
+        let stage = Stage { dir: tempfile::Builder::new().prefix("hostd").tempdir().unwrap(), virtiofsd };
         layout::write(&stage.path("image"), &[layer()]);
-        let spec = spec(&stage.path("image"));
+        fs::create_dir(stage.path("shared")).unwrap();
+        let spec = spec(&stage.path("image"), &stage.path("shared"));
         let mut moments = 0;
         while life(&stage, &spec, moments).await {
             moments += 1;

@@ -13,7 +13,7 @@ pub struct Capabilities {
     pub vcpus: RangeInclusive<u32>,
     /// Memory in MiB.
     pub memory_mib: RangeInclusive<u32>,
-    /// Most disks and network interfaces together.
+    /// Most disks, network interfaces and shares together.
     pub devices: usize,
     /// Initial RAM disks.
     pub initrd: bool,
@@ -48,7 +48,7 @@ pub enum Need {
     Vcpus(u32),
     /// So many MiB of memory.
     MemoryMib(u32),
-    /// So many disks and network interfaces.
+    /// So many disks, network interfaces and shares.
     Devices(usize),
     /// An initial RAM disk.
     Initrd,
@@ -77,7 +77,7 @@ impl fmt::Display for Need {
         match self {
             Self::Vcpus(count) => write!(f, "{count} vCPUs"),
             Self::MemoryMib(mib) => write!(f, "{mib} MiB of memory"),
-            Self::Devices(count) => write!(f, "{count} disks and network interfaces"),
+            Self::Devices(count) => write!(f, "{count} disks, network interfaces and shared folders"),
             Self::Initrd => f.write_str("initrd"),
             Self::Qcow2 => f.write_str("qcow2 disks"),
             Self::Tap => f.write_str("tap network interfaces"),
@@ -95,8 +95,8 @@ impl fmt::Display for Need {
 /// What a machine asks for, each once.
 #[must_use]
 pub fn needs(machine: &Machine) -> Vec<Need> {
-    let mut needs =
-        vec![Need::Vcpus(machine.vcpus), Need::MemoryMib(machine.memory_mib), Need::Devices(machine.disks.len() + machine.nics.len())];
+    let devices = machine.disks.len() + machine.nics.len() + machine.shares.len();
+    let mut needs = vec![Need::Vcpus(machine.vcpus), Need::MemoryMib(machine.memory_mib), Need::Devices(devices)];
     let nic = |wanted: fn(&HostNic) -> bool| machine.nics.iter().any(|nic| wanted(&nic.host));
     let asked = [
         (machine.initrd.is_some(), Need::Initrd),

@@ -2,10 +2,10 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Gid, OFlags, Uid, chownat};
 
 use crate::user::User;
 
@@ -43,13 +43,18 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
 }
 
-/// Makes a user the owner of a file. One that has other names is left alone: whoever has those did not give it away.
+/// Makes a user the owner of a file or socket. One that has other names is left alone: whoever has those did not give it away.
 pub(crate) fn give(path: &Path, user: &User) -> io::Result<()> {
-    let file = read(path)?;
-    if file.metadata()?.nlink() > 1 {
+    let file = OpenOptions::new().read(true).custom_flags((OFlags::PATH | OFlags::NOFOLLOW).bits().cast_signed()).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() && !meta.file_type().is_socket() {
+        return Err(io::Error::other("it is neither a regular file nor a socket"));
+    }
+    if meta.nlink() > 1 {
         return Ok(());
     }
-    std::os::unix::fs::fchown(file, Some(user.uid), Some(user.gid))
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    Ok(chownat(&file, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?)
 }
 
 /// Removes a file. None is as good.

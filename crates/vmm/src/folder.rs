@@ -1,6 +1,7 @@
 //! A microVM's run folder: what lies where, all of it derived from the uid.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::machine::Uid;
@@ -119,6 +120,26 @@ impl RunFolder {
         self.state.join(format!("{}.json", self.uid))
     }
 
+    /// The socket of the virtiofsd that serves this share, counted from 0.
+    #[must_use]
+    pub fn share(&self, index: usize) -> PathBuf {
+        self.dir.join(format!("fs{index}.sock"))
+    }
+
+    /// The output of that virtiofsd, held locked for as long as it lives.
+    #[must_use]
+    pub(crate) fn share_log(&self, index: usize) -> PathBuf {
+        self.state.join(format!("{}.fs{index}.log", self.uid))
+    }
+
+    /// The shares for which a virtiofsd was ever started since the last removal, with their logs.
+    #[must_use]
+    pub(crate) fn share_logs(&self) -> Vec<(usize, PathBuf)> {
+        let prefix = format!("{}.fs", self.uid);
+        let index = |name: &OsStr| name.to_str()?.strip_prefix(&prefix)?.strip_suffix(".log")?.parse().ok();
+        names(&self.state).filter_map(|name| index(&name)).map(|index| (index, self.share_log(index))).collect()
+    }
+
     /// A file of the driver's own.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
@@ -135,10 +156,13 @@ impl RunFolder {
 /// The uids that have something in this root: a folder, a record or a lock.
 #[must_use]
 pub(crate) fn uids(root: &Path) -> BTreeSet<Uid> {
-    let names = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.file_name());
     let folders = names(root).filter_map(|name| name.to_str()?.parse().ok());
     let state = names(&root.join(STATE)).filter_map(|name| name.to_str()?.split_once('.')?.0.parse().ok());
     folders.chain(state).collect()
+}
+
+fn names(dir: &Path) -> impl Iterator<Item = OsString> + use<> {
+    std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.file_name())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //!   its record or by its mark, and held by a pidfd.
 //! - [`Runner::launch`], [`Runner::observe`], [`Runner::shutdown`], [`Runner::remove`] are idempotent and meant for a planner that observes first.
 //! - [`Runner::lost`] tells a guest that hung in early boot or panicked while its VMM lives on.
+//! - A folder of the host that a machine shares is served by a [`Virtiofsd`] of its own, which lives as long as its VMM, and neither longer than the other.
 //! - [`Runner::list`] tells everything that exists, for a sweep that compares it with what should be.
 //!
 //! [`probe()`] finds out whether a driver works by running a guest of a few instructions. This crate knows nothing of gRPC, images or host networks.
@@ -36,6 +37,7 @@ mod sys;
 #[cfg(test)]
 mod testing;
 mod user;
+mod virtiofsd;
 mod watch;
 
 pub use boot::{Boot, BootWatch, Loss, Sample};
@@ -52,6 +54,7 @@ pub use machine::{
 pub use probe::{KVM_DEADLINE, Probe, ProbeError, TCG_DEADLINE, best, probe, probe_as, probe_within};
 pub use process::{ExitStatus, Found, Mark, Process};
 pub use qemu::{Qemu, Qmp, tsc_khz};
-pub use runner::{FindError, LaunchError, Launched, Observation, RemoveError, RootError, Runner};
+pub use runner::{Ended, FindError, LaunchError, Launched, Observation, RemoveError, RootError, Runner, ShareError};
 pub use stop::{Means, StopError, Stopped};
 pub use user::{User, UserError};
+pub use virtiofsd::{NoVirtiofsd, Unservable, Virtiofsd};

@@ -265,13 +265,15 @@ impl fmt::Display for Mac {
     }
 }
 
-/// A host folder for the guest.
+/// A host folder for the guest. A virtiofsd of its own serves it, see [`crate::Virtiofsd`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// What the guest mounts it by.
+    /// What the guest mounts it by: a label as a network interface has one.
     pub tag: String,
-    /// The Unix socket of the virtiofsd that serves it, which whoever made the machine has started.
-    pub socket: PathBuf,
+    /// The folder, an absolute path.
+    pub folder: PathBuf,
+    /// Whether the guest may only read.
+    pub read_only: bool,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! VMM processes: found by the mark in their environment, held by a descriptor that cannot mean another process.
+//! VMM processes, and what serves their shares: found by the mark in their environment, held by a descriptor that cannot mean another process.
 
 use std::fs;
 use std::io;
@@ -18,8 +18,10 @@ const ROOT: &str = "CAPSTEAD_VMM_ROOT";
 const UID: &str = "CAPSTEAD_VMM_UID";
 /// Environment variable with the driver.
 const DRIVER: &str = "CAPSTEAD_VMM_DRIVER";
+/// Environment variable of a virtiofsd with the share that it serves.
+const SHARE: &str = "CAPSTEAD_VMM_SHARE";
 
-/// The mark that each VMM process carries in its environment.
+/// The mark that each VMM process, and each virtiofsd of a VMM's, carries in its environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The run root.
@@ -28,12 +30,15 @@ pub struct Mark {
     pub uid: Uid,
     /// The driver.
     pub driver: DriverKind,
+    /// The share that it serves, counted from 0; `None` for the VMM itself.
+    pub share: Option<usize>,
 }
 
 impl Mark {
     /// As environment variables.
-    pub(crate) fn variables(&self) -> [(&'static str, &str); 3] {
-        [(ROOT, &self.root), (UID, self.uid.as_ref()), (DRIVER, self.driver.name())]
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let own = [(ROOT, self.root.clone()), (UID, self.uid.to_string()), (DRIVER, self.driver.to_string())];
+        own.into_iter().chain(self.share.map(|index| (SHARE, index.to_string()))).collect()
     }
 
     fn parse(environ: &[u8]) -> Option<Self> {
@@ -41,7 +46,8 @@ impl Mark {
             let value = environ.split(|b| *b == 0).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
             std::str::from_utf8(value).ok()
         };
-        Some(Self { root: get(ROOT)?.to_owned(), uid: get(UID)?.parse().ok()?, driver: get(DRIVER)?.parse().ok()? })
+        let share = get(SHARE).map(str::parse).transpose().ok()?;
+        Some(Self { root: get(ROOT)?.to_owned(), uid: get(UID)?.parse().ok()?, driver: get(DRIVER)?.parse().ok()?, share })
     }
 
     fn of(pid: u32) -> Option<Self> {
@@ -78,7 +84,7 @@ impl Stat {
     }
 }
 
-/// A living VMM process as it is found.
+/// A living process as it is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Process id.
@@ -97,7 +103,7 @@ impl Found {
     }
 }
 
-/// The living VMM processes of a run root, by process id.
+/// The living processes of a run root, VMMs and those that serve shares, by process id.
 pub(crate) fn scan(root: &str) -> Vec<Found> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -150,6 +156,11 @@ impl Process {
     #[must_use]
     pub fn driver(&self) -> DriverKind {
         self.found.mark.driver
+    }
+
+    /// The share that it serves; `None` for a VMM.
+    pub(crate) fn share(&self) -> Option<usize> {
+        self.found.mark.share
     }
 
     /// Waits until it has ended. Dropping the wait changes nothing; many may wait, and one of them is told how it ended.

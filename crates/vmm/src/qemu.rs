@@ -74,8 +74,8 @@ impl Driver for Qemu {
             user_network: true,
             socket_network: true,
             mtu: true,
-            // microvm has vhost devices for both, which want a daemon beside or the host kernel's vsock; neither is wired up.
-            virtiofs: false,
+            virtiofs: true,
+            // microvm has a vhost device for it, which wants the host kernel's vsock; it is not wired up.
             vsock: false,
             metadata_service: false,
             console: true,

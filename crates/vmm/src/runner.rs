@@ -4,6 +4,7 @@
 //! finds what an earlier one made, also one that was cut off between any two steps.
 
 mod error;
+mod shares;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use error::{FindError, LaunchError, RemoveError, RootError};
+pub use shares::{Ended, ShareError};
 
 use crate::capability::{self, Capabilities};
 use crate::confine::{self, Confinement};
@@ -24,8 +26,9 @@ use crate::folder::{self, FolderError, RunFolder};
 use crate::logs;
 use crate::machine::{Machine, Uid};
 use crate::process::{self, ExitStatus, Found, Mark, Process, Record};
-use crate::spawn;
+use crate::spawn::{self, Streams};
 use crate::user::User;
+use crate::virtiofsd::{NoVirtiofsd, Virtiofsd};
 
 /// How long a process may hold the lock and not be seen: between fork and exec it has no mark yet.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -40,6 +43,7 @@ pub struct Runner {
     root: PathBuf,
     name: String,
     drivers: Vec<Arc<dyn Driver>>,
+    virtiofsd: Result<Virtiofsd, NoVirtiofsd>,
     confinement: Confinement,
 }
 
@@ -87,7 +91,13 @@ impl Runner {
         // One folder has one name in every process's mark.
         let root = fs::canonicalize(root).map_err(failed)?;
         let name = root.to_str().ok_or_else(|| failed(io::Error::other("its path is no UTF-8")))?.to_owned();
-        Ok(Self { root, name, drivers, confinement })
+        Ok(Self { root, name, drivers, virtiofsd: Err(NoVirtiofsd::Off), confinement })
+    }
+
+    /// With what serves shares, or why there is nothing.
+    #[must_use]
+    pub fn with_virtiofsd(self, virtiofsd: Result<Virtiofsd, NoVirtiofsd>) -> Self {
+        Self { virtiofsd, ..self }
     }
 
     /// The run root, without symbolic links.
@@ -143,7 +153,30 @@ impl Runner {
             self.remember(&folder, &process);
             return Ok(Launched { process, adopted: true, unconfined: Vec::new() });
         }
-        self.start(machine, kind, plan, &folder, lock).await
+        match self.start_all(machine, kind, plan, &folder, lock).await {
+            Err(error) => {
+                if let Err(left) = self.end_shares(&machine.uid).await {
+                    tracing::warn!(uid = %machine.uid, error = told(&left), "a virtiofsd is left of a VMM that did not start");
+                }
+                Err(error)
+            }
+            launched => launched,
+        }
+    }
+
+    /// The shares first: the VMM wants to reach them when it starts.
+    async fn start_all(
+        &self,
+        machine: &Machine,
+        kind: DriverKind,
+        plan: LaunchPlan,
+        folder: &RunFolder,
+        lock: fs::File,
+    ) -> Result<Launched, LaunchError> {
+        let mut unconfined = self.serve_shares(machine, kind, folder).await?;
+        let launched = self.start(machine, kind, plan, folder, lock).await?;
+        unconfined.extend(launched.unconfined);
+        Ok(Launched { unconfined, ..launched })
     }
 
     async fn start(
@@ -169,10 +202,11 @@ impl Runner {
         let mut record =
             Record { version: Record::VERSION, driver: kind, boot: process::boot_id(), pid: None, start: None, exit: None, console };
         record.write(&folder.record()).map_err(files_error(&folder.record()))?;
-        let mark = Mark { root: self.name.clone(), uid: machine.uid.clone(), driver: kind };
+        let mark = Mark { root: self.name.clone(), uid: machine.uid.clone(), driver: kind, share: None };
         let (program, at, confinement, enter) = (plan.program.clone(), folder.clone(), self.confinement.clone(), machine.enter.clone());
         let own = mark.clone();
-        let spawned = tokio::task::spawn_blocking(move || spawn::spawn(&plan, &enter, &at, &own, lock, &confinement)).await;
+        let start = move || spawn::spawn(&plan, &enter, &at, &own, Streams::of_vmm(&plan, &at, lock)?, &confinement);
+        let spawned = tokio::task::spawn_blocking(start).await;
         let start_error = |source| LaunchError::Start { program, source };
         let spawned = match spawned {
             Ok(spawned) => spawned.and_then(|spawned| Ok((Process::child(spawned.pid, mark)?, spawned.unconfined))),
@@ -308,18 +342,18 @@ impl Runner {
     /// The living VMM processes of this root, also those of microVMs that nobody remembers.
     #[must_use]
     pub fn scan(&self) -> Vec<Found> {
-        process::scan(&self.name)
+        process::scan(&self.name).into_iter().filter(|found| found.mark.share.is_none()).collect()
     }
 
     /// Every microVM that has a process, a folder, a record or a cgroup here: what a sweep for leaks compares with what should be.
     #[must_use]
     pub fn list(&self) -> BTreeSet<Uid> {
-        let processes = self.scan().into_iter().map(|found| found.mark.uid);
+        let processes = process::scan(&self.name).into_iter().map(|found| found.mark.uid);
         let groups = self.confinement.cgroup.iter().flat_map(|parent| confine::cgroups(parent));
         processes.chain(groups).chain(folder::uids(&self.root)).collect()
     }
 
-    /// Removes everything of a microVM: process (killed), cgroup, folder with logs, record. What is not there is removed already.
+    /// Removes everything of a microVM: processes (killed), cgroup, folder with logs, record. What is not there is removed already.
     ///
     /// # Errors
     /// The process cannot be killed, or a file cannot be removed.
@@ -334,6 +368,9 @@ impl Runner {
             confine::remove_cgroup(parent, uid).map_err(failed(&parent.join(uid.as_ref())))?;
         }
         files::remove_folder(folder.dir()).map_err(failed(folder.dir()))?;
+        for (_, log) in folder.share_logs() {
+            files::remove(&log).map_err(failed(&log))?;
+        }
         files::remove(&folder.record()).map_err(failed(&folder.record()))?;
         files::remove(&folder.lock()).map_err(failed(&folder.lock()))
     }

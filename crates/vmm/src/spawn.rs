@@ -1,7 +1,9 @@
-//! Starting a VMM so that it outlives the daemon: one job, done on a thread that is confined and then ends.
+//! Starting a VMM, or what serves its shares, so that it outlives the daemon: one job, done on a thread that is confined and then ends.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -46,7 +48,7 @@ pub(crate) fn resolve(program: &Path) -> PathBuf {
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file()).unwrap_or_else(|| program.to_owned())
 }
 
-/// A VMM that was started.
+/// A process that was started.
 #[derive(Debug)]
 pub(crate) struct Spawned {
     pub(crate) pid: u32,
@@ -54,21 +56,37 @@ pub(crate) struct Spawned {
     pub(crate) unconfined: Vec<String>,
 }
 
-/// Starts it, in a process group of its own, with the lock as its standard input: an empty file reads as `/dev/null` does, and the kernel keeps
-/// the lock for as long as the process lives, whatever becomes of us, even between fork and exec.
+/// The standard streams of a process. One of them is a file that is locked: the kernel keeps the lock for as long as the process lives, whatever becomes
+/// of us, even between fork and exec.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) input: OwnedFd,
+    pub(crate) output: File,
+    pub(crate) errors: File,
+}
+
+impl Streams {
+    /// A VMM's, with the lock as its input: an empty file reads as `/dev/null` does.
+    pub(crate) fn of_vmm(plan: &LaunchPlan, folder: &RunFolder, lock: File) -> io::Result<Self> {
+        let errors = files::append(&folder.vmm_log())?;
+        let output = plan.stdout.as_deref().map_or_else(|| errors.try_clone(), files::append)?;
+        Ok(Self { input: lock.into(), output, errors })
+    }
+}
+
+/// Starts it, in a process group of its own.
 pub(crate) fn spawn(
     plan: &LaunchPlan,
     enter: &[String],
     folder: &RunFolder,
     mark: &Mark,
-    lock: std::fs::File,
+    streams: Streams,
     confinement: &Confinement,
 ) -> io::Result<Spawned> {
-    let log = files::append(&folder.vmm_log())?;
-    let stdout = plan.stdout.as_deref().map_or_else(|| log.try_clone(), files::append)?;
     let user = confinement.user.as_ref().filter(|_| rustix::process::geteuid().is_root());
     let mut command = command(plan, enter, user);
-    command.stdin(Stdio::from(lock)).stdout(stdout).stderr(log).current_dir(folder.dir()).envs(mark.variables()).process_group(0);
+    command.stdin(Stdio::from(streams.input)).stdout(streams.output).stderr(streams.errors);
+    command.current_dir(folder.dir()).envs(mark.variables()).process_group(0);
     let mut unconfined = Vec::new();
     if let (None, Some(wanted)) = (user, &confinement.user) {
         unconfined.push(format!("it runs as this user and not as {wanted}: the daemon is not root"));

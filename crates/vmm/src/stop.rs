@@ -14,7 +14,7 @@ const QUIT: Duration = Duration::from_secs(5);
 /// How long it gets after SIGTERM.
 const TERMINATE: Duration = Duration::from_secs(3);
 /// How long the kernel gets after SIGKILL.
-const KILL: Duration = Duration::from_secs(10);
+pub(crate) const KILL: Duration = Duration::from_secs(10);
 
 /// What it took to end a VMM, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +91,9 @@ impl Runner {
     /// # Errors
     /// It cannot be found, signalled, or hangs in the kernel.
     pub async fn shutdown(&self, uid: &Uid, grace: Duration) -> Result<Stopped, StopError> {
-        self.end(uid, Means::PowerButton, grace).await
+        let stopped = self.end(uid, Means::PowerButton, grace).await?;
+        self.end_shares(uid).await?;
+        Ok(stopped)
     }
 
     /// Kills the microVM's VMM. One that does not live is killed already.
@@ -99,7 +101,9 @@ impl Runner {
     /// # Errors
     /// It cannot be found, signalled, or hangs in the kernel.
     pub async fn kill(&self, uid: &Uid) -> Result<Stopped, StopError> {
-        self.end(uid, Means::Kill, Duration::ZERO).await
+        let stopped = self.end(uid, Means::Kill, Duration::ZERO).await?;
+        self.end_shares(uid).await?;
+        Ok(stopped)
     }
 
     async fn end(&self, uid: &Uid, mildest: Means, grace: Duration) -> Result<Stopped, StopError> {

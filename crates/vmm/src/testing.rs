@@ -54,7 +54,7 @@ pub(crate) fn everything() -> Machine {
             nic(4, dgram),
         ],
         vsock: true,
-        shares: vec![Share { tag: "user".into(), socket: "/vm/virtiofs.sock".into() }],
+        shares: vec![Share { tag: "user".into(), folder: "/srv/shared".into(), read_only: false }],
         metadata: [("meta-data".to_owned(), "instance-id: m\n".to_owned()), ("user-data".to_owned(), "#cloud-config\n".to_owned())].into(),
         ..machine("m-1")
     }

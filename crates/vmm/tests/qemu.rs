@@ -1,5 +1,9 @@
 //! The QEMU driver and the runner with the real QEMU, by software emulation, and guests of a few instructions.
 
+// Not everybody's virtiofsd runs without root, as which one is in a namespace.
+#[path = "../../hostnet/tests/support/mod.rs"]
+mod namespace;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -403,6 +407,123 @@ async fn a_confined_vmm_works_and_reaches_no_other_file() {
         eprintln!("the host does not confine: {:?}", launched.unconfined);
     }
     host.runner.remove(&machine.uid).await.expect("removed");
+}
+
+/// What serves the shares of a microVM, by process id.
+fn serving(uid: &Uid) -> Vec<u32> {
+    let of = |pid: &u32| {
+        let environ = String::from_utf8(std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()).unwrap_or_default();
+        let has = |entry: &str| environ.split('\0').any(|known| known == entry);
+        let alive = !std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default().contains(") Z ");
+        has(&format!("CAPSTEAD_VMM_UID={uid}")) && has("CAPSTEAD_VMM_SHARE=0") && alive
+    };
+    let entries = std::fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(of).collect()
+}
+
+/// Kills a process; a child of one that was killed before may be gone with it.
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("pid");
+    let killed = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    assert!(matches!(killed, Ok(()) | Err(rustix::io::Errno::SRCH)), "{killed:?}");
+}
+
+impl Host {
+    /// With a virtiofsd, and a machine that shares a folder.
+    async fn sharing(uid: &str, confinement: Confinement) -> (Self, Machine) {
+        let mut host = Self::confined(confinement);
+        let found = Virtiofsd::find(Path::new("virtiofsd")).await.expect("a virtiofsd is needed: see tools/setup.sh");
+        host.runner = host.runner.clone().with_virtiofsd(Ok(found));
+        let folder = host.dir.path().join("shared");
+        std::fs::create_dir(&folder).expect("made");
+        let machine = Machine { shares: vec![Share { tag: "user".into(), folder, read_only: false }], ..host.machine(uid) };
+        (host, machine)
+    }
+}
+
+#[test]
+fn a_shared_folder_is_served_as_long_as_its_vmm_lives() {
+    namespace::in_namespace("a_shared_folder_is_served_as_long_as_its_vmm_lives", || async {
+        let (host, machine) = Host::sharing("share-1", Confinement { landlock: true, ..Confinement::default() }).await;
+        let (uid, runner) = (&machine.uid, &host.runner);
+        let launch = async || runner.launch(&machine, DriverKind::Qemu).await.expect("launched");
+        let first = launch().await;
+        host.alive(uid).await;
+        let served = serving(uid);
+        assert!(!served.is_empty());
+        assert_eq!(runner.scan().len(), 1, "what serves is no VMM");
+        let again = daemon(host.dir.path(), Confinement::default()).launch(&machine, DriverKind::Qemu).await.expect("found");
+        assert!(again.adopted);
+        assert_eq!(serving(uid), served);
+
+        // A guest whose folder is gone cannot go on; a daemon that was away when it went hears of it as well.
+        served.iter().copied().for_each(kill);
+        wait(|| serving(uid).is_empty(), || format!("{:?}", serving(uid))).await;
+        let ended = tokio::time::timeout(DEADLINE, runner.ended(&again.process)).await.expect("in time").expect("told");
+        assert!(ended.unserved.is_some_and(|said| said.contains("virtiofsd")));
+        assert!(runner.find(uid).await.expect("looked").is_none());
+
+        // It comes up again with another, which ends with a VMM that dies, whoever kills it.
+        drop(first);
+        let second = launch().await;
+        host.alive(uid).await;
+        kill(second.process.pid());
+        let ended = tokio::time::timeout(DEADLINE, runner.ended(&second.process)).await.expect("in time").expect("told");
+        assert_eq!(ended, Ended { status: ExitStatus::Signal(9), unserved: None });
+        assert_eq!(serving(uid), Vec::<u32>::new());
+        launch().await;
+        runner.kill(uid).await.expect("killed");
+        assert_eq!(serving(uid), Vec::<u32>::new());
+        launch().await;
+        runner.remove(uid).await.expect("removed");
+        assert!(serving(uid).is_empty() && runner.list().is_empty());
+        let left: Vec<_> = std::fs::read_dir(runner.root().join(".state")).expect("there").collect();
+        assert!(left.is_empty(), "{left:?}");
+    });
+}
+
+#[test]
+fn a_folder_that_cannot_be_served_leaves_nothing_running() {
+    namespace::in_namespace("a_folder_that_cannot_be_served_leaves_nothing_running", || async {
+        let (host, machine) = Host::sharing("share-2", Confinement::default()).await;
+        let shares = vec![Share { folder: "/nowhere".into(), ..machine.shares[0].clone() }];
+        let missing = Machine { shares, ..machine.clone() };
+        let refused = host.runner.launch(&missing, DriverKind::Qemu).await.expect_err("not there");
+        assert!(matches!(&refused, LaunchError::Share(ShareError::Died { said, .. }) if said.contains("/nowhere")), "{refused}");
+        // The VMM that should come to it does not start.
+        let broken =
+            Runner::new(host.runner.root(), vec![Arc::new(Qemu { program: "/nowhere/qemu".into(), ..qemu() })], Confinement::default());
+        let broken = broken.expect("runner").with_virtiofsd(Virtiofsd::find(Path::new("virtiofsd")).await);
+        let refused = broken.launch(&machine, DriverKind::Qemu).await.expect_err("no such program");
+        assert!(matches!(refused, LaunchError::Start { .. }), "{refused}");
+        assert_eq!(serving(&machine.uid), Vec::<u32>::new());
+        let without = daemon(host.dir.path(), Confinement::default()).launch(&machine, DriverKind::Qemu).await.expect_err("nobody serves");
+        assert!(matches!(without, LaunchError::Share(ShareError::Unservable(Unservable::NoVirtiofsd(_)))), "{without}");
+        assert!(host.runner.scan().is_empty());
+        // Whoever launches may be stopped at any moment.
+        for millis in [0, 3, 10, 30, 100, 300, 1000] {
+            let launch = host.runner.launch(&machine, DriverKind::Qemu);
+            let done = tokio::time::timeout(Duration::from_millis(millis), launch).await.is_ok();
+            host.runner.remove(&machine.uid).await.expect("removed");
+            assert!(serving(&machine.uid).is_empty() && host.runner.list().is_empty(), "after {millis} ms, launched: {done}");
+        }
+    });
+}
+
+#[test]
+fn a_vmm_of_another_user_comes_to_what_serves_it() {
+    namespace::in_namespace("a_vmm_of_another_user_comes_to_what_serves_it", || async {
+        use std::os::unix::fs::PermissionsExt;
+        if !namespace::root_on_the_host() {
+            return println!("no VMM of another user: that takes root");
+        }
+        let (host, machine) = Host::sharing("share-3", Confinement { user: Some((65534, 65534)), ..Confinement::default() }).await;
+        std::fs::set_permissions(host.dir.path(), std::fs::Permissions::from_mode(0o711)).expect("opened");
+        host.runner.launch(&machine, DriverKind::Qemu).await.expect("launched");
+        host.alive(&machine.uid).await;
+        host.runner.remove(&machine.uid).await.expect("removed");
+        assert_eq!(serving(&machine.uid), Vec::<u32>::new());
+    });
 }
 
 /// A cgroup v2 folder that this test may write to, if the host lets it.

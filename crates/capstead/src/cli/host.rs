@@ -147,6 +147,12 @@ pub struct HostRun {
     /// Let images be files below this folder (oci:DIR, oci-archive:F, docker-archive:F, file:F): who may create microVMs may read them
     #[arg(long, value_name = "DIR")]
     pub local_images: Option<PathBuf>,
+    /// Let microVMs share folders below this one by virtiofs: who may create microVMs may read and write them; can be given several times
+    #[arg(long, value_delimiter = ',', value_name = "DIR")]
+    pub virtiofs_allow: Vec<PathBuf>,
+    /// virtiofsd, which serves shared folders: found on the search path or where distributions put it; empty for none
+    #[arg(long, default_value = "virtiofsd", value_name = "PROGRAM")]
+    pub virtiofs_bin: String,
     /// Ask a registry through another address, as ghcr.io=http://127.0.0.1:5000; can be given several times
     #[arg(long, value_delimiter = ',', value_name = "REGISTRY=ADDRESS")]
     pub registry_mirror: Vec<String>,
@@ -195,9 +201,6 @@ pub struct Meaningless {
     /// What happens to a VMM is heard at once
     #[arg(long, value_name = "DURATION")]
     pub resync_period: Option<String>,
-    /// virtiofs is not there yet
-    #[arg(long, value_name = "PATH")]
-    pub virtiofs_bin: Option<String>,
     /// Never disabled
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true, value_name = "BOOL", hide = true)]
     pub disable_reconcile: bool,
@@ -215,7 +218,6 @@ impl Meaningless {
             ("--containerd-kernel-ss", self.containerd_kernel_ss.is_some()),
             ("--containerd-ns", self.containerd_ns.is_some()),
             ("--resync-period", self.resync_period.is_some()),
-            ("--virtiofs-bin", self.virtiofs_bin.is_some()),
             ("--firecracker-detach", self.firecracker_detach.is_some()),
             ("--cloudhypervisor-detach", self.cloudhypervisor_detach.is_some()),
             ("--disable-reconcile", self.disable_reconcile),

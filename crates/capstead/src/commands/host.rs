@@ -41,25 +41,29 @@ use capstead_vmm::Confinement;
 use capstead_vmm::Driver;
 use capstead_vmm::DriverKind;
 use capstead_vmm::Firecracker;
+use capstead_vmm::NoVirtiofsd;
 use capstead_vmm::Probe;
 use capstead_vmm::Qemu;
 use capstead_vmm::Runner;
 use capstead_vmm::User;
+use capstead_vmm::Virtiofsd;
 use capstead_vmm::best;
 use capstead_vmm::probe_as;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::Registry;
 
+use super::telemetry;
 use crate::cli::host::FLINTLOCKD;
 use crate::cli::host::Host as Command;
 use crate::cli::host::HostRun;
 use crate::cli::manager::LogFormat;
 use systemd::Systemd;
 
+/// What this is called in traces.
+const SERVICE: &str = "capstead-host";
 /// The network of LANs that microVMs share without privileges.
 const LAN: &str = "10.77.0.0/24";
 
@@ -72,7 +76,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Version { short: true, .. } => println!("{}", env!("CARGO_PKG_VERSION")),
         Command::Version { .. } => println!("capstead {} (flintlock v0.11.0's protocol)", env!("CARGO_PKG_VERSION")),
         Command::LanAgent => runtime()?.block_on(capstead_hostnet::agent::run()).context("cannot read the request or write the reply")?,
-        Command::Run(args) => runtime()?.block_on(serve(*args))?,
+        Command::Run(args) => runtime()?.block_on(run_host(*args))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -89,8 +93,14 @@ fn agent() -> anyhow::Result<Vec<OsString>> {
     Ok([program.into_os_string()].into_iter().chain(host).chain(["lan-agent".into()]).collect())
 }
 
+async fn run_host(args: HostRun) -> anyhow::Result<()> {
+    let telemetry = telemetry::start(log(&args)?, SERVICE)?;
+    let ended = serve(args).await;
+    telemetry.stop().await;
+    ended
+}
+
 async fn serve(args: HostRun) -> anyhow::Result<()> {
-    log(&args)?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     for flag in args.meaningless.given() {
@@ -107,7 +117,8 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
     let (drivers, default) = drivers(&args, user.as_ref()).await?;
     let run = args.run_dir.clone().unwrap_or_else(|| state.join("run"));
     let instance = instance(&state)?;
-    let runner = Runner::new(&run, drivers, Confinement { landlock: true, cgroup: cgroup(&instance), user: user.clone() })?;
+    let confinement = Confinement { landlock: true, cgroup: cgroup(&instance), user: user.clone() };
+    let runner = Runner::new(&run, drivers, confinement)?.with_virtiofsd(virtiofsd(&args).await);
     if let Some(user) = &user {
         vmm_user::check(user, &[&run, &state.join("vm")])?;
     }
@@ -122,8 +133,12 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
     let mirrors = args.registry_mirror.join(",").parse::<Mirrors>().context("--registry-mirror")?;
     let pull = PullOptions { mirrors, ..PullOptions::default() };
     let some = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
-    let options =
-        HostOptions { bridge: some(&args.bridge_name), parent: some(&args.parent_iface), local_images: args.local_images.clone() };
+    let options = HostOptions {
+        bridge: some(&args.bridge_name),
+        parent: some(&args.parent_iface),
+        local_images: args.local_images.clone(),
+        shared_folders: args.virtiofs_allow.clone(),
+    };
     let world = World::new(state.join("vm"), runner, store, net, pull, options, default);
     let metrics = Metrics::new(capstead_engine::metrics::process());
     let settings = Settings { most_failures: args.maximum_retry, grace: args.delete_timeout };
@@ -144,7 +159,7 @@ async fn serve(args: HostRun) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn log(args: &HostRun) -> anyhow::Result<()> {
+fn log(args: &HostRun) -> anyhow::Result<impl Layer<Registry> + Send + Sync + use<>> {
     let level = match args.verbosity {
         0 | 1 => "info",
         2..=8 => "info,capstead=debug",
@@ -152,7 +167,7 @@ fn log(args: &HostRun) -> anyhow::Result<()> {
     };
     let filter = EnvFilter::try_from_env("CAPSTEAD_LOG").unwrap_or_else(|_| level.into());
     let layer = tracing_subscriber::fmt::layer();
-    let layer = match args.log_output.as_str() {
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match args.log_output.as_str() {
         "stderr" => layer.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).boxed(),
         "stdout" => layer.with_ansi(std::io::stdout().is_terminal()).boxed(),
         path => {
@@ -164,8 +179,7 @@ fn log(args: &HostRun) -> anyhow::Result<()> {
             }
         }
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
-    Ok(())
+    Ok(layer.with_filter(filter))
 }
 
 fn listen(args: &HostRun) -> anyhow::Result<Listen> {
@@ -238,6 +252,17 @@ async fn drivers(args: &HostRun, user: Option<&User>) -> anyhow::Result<(Vec<Arc
         }
     };
     Ok((drivers, default))
+}
+
+/// What serves shared folders. That there is nothing is told to who asks for one; at the start only where folders may be shared.
+async fn virtiofsd(args: &HostRun) -> Result<Virtiofsd, NoVirtiofsd> {
+    let found = Virtiofsd::find(Path::new(&args.virtiofs_bin)).await;
+    match &found {
+        Ok(virtiofsd) if !args.virtiofs_allow.is_empty() => tracing::info!(virtiofsd = %virtiofsd.program().display(), "shares folders"),
+        Err(why) if !args.virtiofs_allow.is_empty() => tracing::warn!(%why, "no folder can be shared"),
+        _ => (),
+    }
+    found
 }
 
 /// All that there may be, the better first.

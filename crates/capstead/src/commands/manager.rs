@@ -1,7 +1,6 @@
 //! `capstead manager`: a provider's controllers and webhooks against a cluster.
 
-mod telemetry;
-
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -26,7 +25,12 @@ use futures::stream::FuturesUnordered;
 use kube::Client;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::Registry;
 
+use super::telemetry;
+use crate::cli::manager::LogFormat;
 use crate::cli::manager::Manager;
 use crate::cli::manager::ProviderName;
 
@@ -48,11 +52,28 @@ pub fn run(args: Manager) -> anyhow::Result<()> {
         let (names, webhooks) = match args.provider {
             ProviderName::Microvm => (MICROVM, capstead_microvm::webhooks()),
         };
-        let telemetry = telemetry::start(&args, names.manager)?;
+        let telemetry = telemetry::start(log(&args), names.manager)?;
         let ended = manage(&args, &names, webhooks, stop).await;
         telemetry.stop().await;
         ended
     })
+}
+
+/// The log, to stderr.
+fn log(args: &Manager) -> impl Layer<Registry> + Send + Sync + use<> {
+    let level = match args.v {
+        0 | 1 => "info,kube_client=off",
+        2..=5 => "info,capstead=debug,kube_client=off",
+        6..=8 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("CAPSTEAD_LOG").unwrap_or_else(|_| level.into());
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log: Box<dyn Layer<Registry> + Send + Sync> = match args.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+    };
+    log.with_filter(filter)
 }
 
 /// What tells one provider from another to a cluster; its components file has the same names.

@@ -37,10 +37,10 @@ use capstead_vmm::HostNic;
 use capstead_vmm::Machine;
 use capstead_vmm::Nic;
 use capstead_vmm::Protocol;
-use capstead_vmm::Share;
 
 use crate::life::Part;
 use crate::record::Record;
+use crate::world::shares::shares;
 
 #[cfg(test)]
 mod tests;
@@ -70,6 +70,8 @@ pub struct HostOptions {
     pub parent: Option<String>,
     /// The folder below which images may be files of the host: who may create microVMs may read all that is in it. Without one, none may.
     pub local_images: Option<PathBuf>,
+    /// The folders below which folders may be shared with guests: who may create microVMs may read and write all that is in them. Without one, none may.
+    pub shared_folders: Vec<PathBuf>,
 }
 
 /// The spec with what its driver adds: where the VMM serves metadata, an interface for it comes first, unless the spec has one of that name.
@@ -255,7 +257,7 @@ fn attach(interface: &NetworkInterface, options: &HostOptions) -> Result<Attach,
     })
 }
 
-/// What a driver is asked for, once all parts are there.
+/// What a driver is asked for, once all parts are there; but for the folders it shares, see [`shares`].
 ///
 /// `documents` are for the VMM's metadata service, if it has one.
 pub(super) fn machine(
@@ -294,7 +296,6 @@ pub(super) fn machine(
         host: host_nic(attached),
         metadata: is_metadata(interface),
     });
-    let shared = spec.additional_volumes.iter().filter(|volume| is_virtiofs(volume));
     let enter = attached.iter().find_map(|attached| match attached {
         Attached::UserLan { enter, .. } => Some(enter.clone()),
         _ => None,
@@ -309,7 +310,7 @@ pub(super) fn machine(
         disks: volumes(spec).map(disk).chain([seed]).collect(),
         nics: nics.collect(),
         vsock: spec.allow_guest_agent,
-        shares: shared.map(|volume| Share { tag: "user".to_owned(), socket: folder.join(format!("{}.sock", volume.id)) }).collect(),
+        shares: Vec::new(),
         metadata: if spec.interfaces.iter().any(is_metadata) { served(spec, documents) } else { BTreeMap::new() },
         enter: enter.unwrap_or_default(),
     })
@@ -339,11 +340,7 @@ pub(super) fn sketch(spec: &MicroVmSpec, options: &HostOptions) -> Result<Machin
     let mut machine = machine(spec, NOBODY, Path::new("/"), &[], &Documents::default())?;
     images(spec).try_for_each(|image| reference(image, options).map(drop))?;
     in_lan(spec, options)?;
-    if let Some(n) = spec.additional_volumes.iter().position(is_virtiofs) {
-        return Err(format!(
-            "additional_volumes[{n}].virtiofs_source: this host does not start virtiofsd; give the volume a container_source"
-        ));
-    }
+    machine.shares = shares(spec, options)?;
     for (n, wanted) in spec.interfaces.iter().enumerate() {
         let host = match interface(spec, NOBODY, n, options)?.attach {
             Attach::Tap { .. } | Attach::UserLan { .. } => HostNic::Tap(NOBODY.to_owned()),

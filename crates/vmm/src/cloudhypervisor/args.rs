@@ -69,9 +69,9 @@ pub(super) fn plan(program: &Path, machine: &Machine, folder: &RunFolder) -> Res
     }
     option("net", nics);
     let mut shares = Vec::new();
-    for share in &machine.shares {
-        shares.push(format!("tag={},socket={},num_queues=1,queue_size=1024", plain_label(&share.tag)?, text(&share.socket)?));
-        writes.push(share.socket.clone());
+    for (index, share) in machine.shares.iter().enumerate() {
+        let socket = folder.share(index);
+        shares.push(format!("tag={},socket={},num_queues=1,queue_size=1024", plain_label(&share.tag)?, text(&socket)?));
     }
     option("fs", shares);
     if machine.vsock {

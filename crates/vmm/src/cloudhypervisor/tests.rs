@@ -32,7 +32,7 @@ path=/vm/data.raw,readonly=off,image_type=raw,id=disk2
 tap=tap0,mac=02:00:00:00:00:00,id=eth0,mtu=1400
 fd=[3],mac=02:00:00:00:00:01,id=eth1
 --fs
-tag=user,socket=/vm/virtiofs.sock,num_queues=1,queue_size=1024
+tag=user,socket=/run/c/m-1/fs0.sock,num_queues=1,queue_size=1024
 --vsock
 cid=3,socket=/run/c/m-1/vsock.sock
 --serial

@@ -13,10 +13,12 @@ fn a_file_is_given_away_unless_it_has_other_names() {
     }
     fs::hard_link(path("shared"), path("elsewhere")).expect("linked");
     std::os::unix::fs::symlink(path("shared"), path("link")).expect("linked");
+    let _listener = std::os::unix::net::UnixListener::bind(path("socket")).expect("bound");
     give(&path("mine"), &user).expect("given");
+    give(&path("socket"), &user).expect("given");
     give(&path("shared"), &user).expect("left alone");
     give(&path("link"), &user).expect_err("a link that a VMM could have made");
     give(dir.path(), &user).expect_err("no file");
     let owner = |name: &str| fs::metadata(path(name)).expect("there").uid();
-    assert_eq!((owner("mine"), owner("shared")), (to, own));
+    assert_eq!((owner("mine"), owner("socket"), owner("shared")), (to, to, own));
 }

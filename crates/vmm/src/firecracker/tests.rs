@@ -66,7 +66,7 @@ fn what_it_cannot_do_is_refused() {
     let bad = [
         Machine { disks: vec![qcow2], ..machine("m") },
         Machine { nics: vec![nic(0, HostNic::User(Vec::new()))], ..machine("m") },
-        Machine { shares: vec![Share { tag: "a".into(), socket: "/s".into() }], ..machine("m") },
+        Machine { shares: vec![Share { tag: "a".into(), folder: "/s".into(), read_only: false }], ..machine("m") },
     ];
     for machine in bad {
         assert!(matches!(plan(&machine), Err(PlanError::Unsupported(_, DriverKind::Firecracker))));

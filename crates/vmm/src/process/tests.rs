@@ -12,14 +12,17 @@ fn a_stat_line_is_read_behind_a_hostile_name() {
 
 #[test]
 fn a_mark_is_whole_or_none() {
-    let mark = Mark { root: "/run/c".into(), uid: "u1".parse().expect("uid"), driver: DriverKind::Qemu };
-    let text = |entries: &[(&str, &str)]| entries.iter().map(|(name, value)| format!("{name}={value}\0")).collect::<String>();
+    let vmm = Mark { root: "/run/c".into(), uid: "u1".parse().expect("uid"), driver: DriverKind::Qemu, share: None };
+    let mark = Mark { share: Some(2), ..vmm.clone() };
+    let text = |entries: &[(&str, String)]| entries.iter().map(|(name, value)| format!("{name}={value}\0")).collect::<String>();
     let whole = mark.variables();
     assert_eq!(Mark::parse(format!("PATH=/bin\0{}", text(&whole)).as_bytes()), Some(mark.clone()));
     for missing in 0..3 {
-        let rest: Vec<_> = whole.iter().enumerate().filter(|(index, _)| *index != missing).map(|(_, entry)| *entry).collect();
+        let rest: Vec<_> = whole.iter().enumerate().filter(|(index, _)| *index != missing).map(|(_, entry)| entry.clone()).collect();
         assert_eq!(Mark::parse(text(&rest).as_bytes()), None);
     }
+    assert_eq!(Mark::parse(text(&whole[..3]).as_bytes()), Some(vmm), "a VMM serves no share");
+    assert_eq!(Mark::parse(format!("{}CAPSTEAD_VMM_SHARE=x\0", text(&whole[..3])).as_bytes()), None);
     assert_eq!(Mark::parse(b"CAPSTEAD_VMM_ROOT=/r\0CAPSTEAD_VMM_UID=../x\0CAPSTEAD_VMM_DRIVER=qemu\0"), None);
 }
 
@@ -52,6 +55,6 @@ fn a_record_is_read_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn another_process_with_the_same_id_is_not_adopted() {
-    let mark = Mark { root: "/nowhere".into(), uid: "u1".parse().expect("uid"), driver: DriverKind::Qemu };
+    let mark = Mark { root: "/nowhere".into(), uid: "u1".parse().expect("uid"), driver: DriverKind::Qemu, share: None };
     assert!(Process::adopt(Found { pid: std::process::id(), start: 1, mark }).is_none());
 }

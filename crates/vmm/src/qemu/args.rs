@@ -25,8 +25,8 @@ impl Args {
     }
 
     /// What every machine has: no default devices, no window, a serial port.
-    fn machine(&mut self, qemu: &Qemu) {
-        self.option("M", "microvm,rtc=on");
+    fn machine(&mut self, qemu: &Qemu, memory: &str) {
+        self.option("M", format!("microvm,rtc=on{memory}"));
         match qemu.accel {
             Accel::Kvm => {
                 self.option("accel", "kvm");
@@ -102,9 +102,16 @@ fn parameters(qemu: &Qemu) -> Vec<(&'static str, String)> {
 pub(super) fn plan(qemu: &Qemu, machine: &Machine, folder: &RunFolder) -> Result<LaunchPlan, PlanError> {
     let mut args = Args::default();
     args.option("name", machine.uid.as_ref());
-    args.machine(qemu);
+    // virtiofsd reads and writes the guest's memory.
+    let shared = !machine.shares.is_empty();
+    args.machine(qemu, if shared { ",memory-backend=ram" } else { "" });
     args.option("smp", machine.vcpus.to_string());
     args.option("m", format!("{}M", machine.memory_mib));
+    if shared {
+        args.option("object", format!("memory-backend-memfd,id=ram,size={}M,share=on", machine.memory_mib));
+        // virtio-fs came with virtio 1.0, and microvm offers the older form by default.
+        args.option("global", "virtio-mmio.force-legacy=off");
+    }
     // A panic is told and stays to be seen by a daemon that was away; a guest that reboots itself comes up again.
     args.option("device", "pvpanic");
     args.option("action", "panic=pause,reboot=reset,shutdown=poweroff");
@@ -150,6 +157,10 @@ pub(super) fn plan(qemu: &Qemu, machine: &Machine, folder: &RunFolder) -> Result
         args.nic(index, nic, &mut devices)?;
         writes.extend(crate::driver::nic_files(&nic.host));
     }
+    for (index, share) in machine.shares.iter().enumerate() {
+        args.option("chardev", format!("socket,id=fs{index},path={}", plain_path(&folder.share(index))?));
+        args.option("device", format!("vhost-user-fs-device,chardev=fs{index},tag={}", plain_label(&share.tag)?));
+    }
     if devices.len() > LaunchPlan::MAX_DEVICES {
         return Err(PlanError::Devices(devices.len()));
     }
@@ -158,7 +169,7 @@ pub(super) fn plan(qemu: &Qemu, machine: &Machine, folder: &RunFolder) -> Result
 
 pub(super) fn probe(qemu: &Qemu, kernel: &Path, serial: &Path) -> LaunchPlan {
     let mut args = Args::default();
-    args.machine(qemu);
+    args.machine(qemu, "");
     args.option("m", "16M");
     args.flag("no-reboot");
     args.option("serial", format!("file:{}", serial.display()));

@@ -15,7 +15,7 @@ fn plan(accel: Accel, machine: &Machine) -> LaunchPlan {
 fn everything_in_qemus_words() {
     let plan = plan(Accel::Tcg, &everything());
     let expected = r#"-name m-1
--M microvm,rtc=on
+-M microvm,rtc=on,memory-backend=ram
 -accel tcg,thread=multi,tb-size=256
 -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16
 -nodefaults -no-user-config
@@ -23,6 +23,8 @@ fn everything_in_qemus_words() {
 -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 -smp 2
 -m 1024M
+-object memory-backend-memfd,id=ram,size=1024M,share=on
+-global virtio-mmio.force-legacy=off
 -device pvpanic
 -action panic=pause,reboot=reset,shutdown=poweroff
 -chardev socket,id=console,path=/run/c/m-1/console.sock,server=on,wait=off,logfile=/run/c/m-1/serial.log,logappend=on
@@ -51,7 +53,9 @@ console=ttyS0 reboot=t panic=1 tsc_early_khz=2000000 lpj=8000000 tsc=reliable qu
 -netdev stream,id=net3,server=off,addr.type=unix,addr.path=/net/gvproxy.sock
 -device virtio-net-device,netdev=net3,mac=02:00:00:00:00:03
 -netdev dgram,id=net4,local.type=unix,local.path=/net/a.sock,remote.type=unix,remote.path=/net/b.sock
--device virtio-net-device,netdev=net4,mac=02:00:00:00:00:04"#;
+-device virtio-net-device,netdev=net4,mac=02:00:00:00:00:04
+-chardev socket,id=fs0,path=/run/c/m-1/fs0.sock
+-device vhost-user-fs-device,chardev=fs0,tag=user"#;
     let line: Vec<String> = expected
         .lines()
         .flat_map(|line| if line.starts_with('-') { line.split(' ').map(str::to_owned).collect() } else { vec![line.to_owned()] })

@@ -7,6 +7,7 @@ use crate::capability::Lacking;
 use crate::driver::{DriverKind, PlanError};
 use crate::folder::FolderError;
 use crate::process::ExitStatus;
+use crate::runner::ShareError;
 use crate::stop::StopError;
 
 /// A run root cannot be used.
@@ -37,6 +38,9 @@ pub enum LaunchError {
     /// Looking for an earlier process failed.
     #[error(transparent)]
     Find(#[from] FindError),
+    /// A folder is not served.
+    #[error(transparent)]
+    Share(#[from] ShareError),
     /// A file could not be written.
     #[error("cannot prepare {path}")]
     Files {

@@ -21,6 +21,7 @@ pub const ALL: &[(&str, fn())] = &[
 /// The fakes under their names, in a folder with a few files.
 struct Stage {
     dir: tempfile::TempDir,
+    virtiofsd: Result<Virtiofsd, NoVirtiofsd>,
 }
 
 impl Stage {
@@ -33,7 +34,7 @@ impl Stage {
         for name in ["kernel", "initrd", "root", "seed", "data", "device"] {
             std::fs::write(dir.path().join(name), name).expect("written");
         }
-        Self { dir }
+        Self { dir, virtiofsd: Err(NoVirtiofsd::Off) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -45,7 +46,8 @@ impl Stage {
     }
 
     fn runner(&self) -> Runner {
-        Runner::new(&self.path("run"), self.drivers(), Confinement::default()).expect("runner")
+        let runner = Runner::new(&self.path("run"), self.drivers(), Confinement::default()).expect("runner");
+        runner.with_virtiofsd(self.virtiofsd.clone())
     }
 
     fn disk(&self, name: &str, role: DiskRole) -> Disk {
@@ -121,7 +123,7 @@ fn firecracker_takes_all_that_is_planned() {
 
 fn cloud_hypervisor_takes_all_that_is_planned() {
     block(async {
-        let stage = Stage::new();
+        let mut stage = Stage::new();
         let mut machine = stage.machine("cloud-1");
         machine.nics.push(Nic {
             id: "eth2".into(),
@@ -132,7 +134,11 @@ fn cloud_hypervisor_takes_all_that_is_planned() {
         });
         machine.disks[0].format = DiskFormat::Qcow2;
         machine.disks[0].backing = vec![stage.path("data")];
-        machine.shares = vec![Share { tag: "user".into(), socket: stage.path("virtiofs.sock") }];
+        stage.virtiofsd = Virtiofsd::find(Path::new("virtiofsd")).await;
+        match &stage.virtiofsd {
+            Ok(_) => machine.shares = vec![Share { tag: "user".into(), folder: stage.dir.path().to_owned(), read_only: false }],
+            Err(why) => println!("no shared folder: {why}"),
+        }
         lives(&stage, DriverKind::CloudHypervisor, machine).await;
     });
 }

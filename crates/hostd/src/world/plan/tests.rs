@@ -8,7 +8,7 @@ use crate::accept::tests::spec;
 const UID: &str = "01HAAAAAAAAAAAAAAAAAAAAAAA";
 
 fn bridge() -> HostOptions {
-    HostOptions { bridge: Some("br0".into()), parent: Some("eno1".into()), local_images: None }
+    HostOptions { bridge: Some("br0".into()), parent: Some("eno1".into()), ..HostOptions::default() }
 }
 
 fn tap(name: &str) -> Link {

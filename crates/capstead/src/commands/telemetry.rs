@@ -1,22 +1,20 @@
-//! Where the log and the traces go.
+//! Where the traces of a process that runs for long go, beside its log.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Context;
+use opentelemetry::global;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer;
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-
-use crate::cli::manager::LogFormat;
-use crate::cli::manager::Manager;
 
 /// The variables of OpenTelemetry that say where traces go. Those of headers, time-outs and sampling count, too.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
@@ -26,28 +24,20 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// Traces that are being sent.
 pub struct Telemetry(Option<SdkTracerProvider>);
 
-/// Logs to stderr, and sends traces if the environment says where. Must be called within a Tokio runtime.
+/// Logs, and sends traces if the environment says where. Must be called within a Tokio runtime.
 ///
 /// # Errors
 /// When the endpoint is no URL.
-pub fn start(args: &Manager, service: &'static str) -> anyhow::Result<Telemetry> {
-    let level = match args.v {
-        0 | 1 => "info,kube_client=off",
-        2..=5 => "info,capstead=debug,kube_client=off",
-        6..=8 => "debug",
-        _ => "trace",
-    };
-    let filter = EnvFilter::try_from_env("CAPSTEAD_LOG").unwrap_or_else(|_| level.into());
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let log = match args.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => log.json().flatten_event(true).boxed(),
-    };
+pub fn start(log: impl Layer<Registry> + Send + Sync, service: &'static str) -> anyhow::Result<Telemetry> {
     let traces = traces(service)?;
+    if traces.is_some() {
+        // How those who call us name the trace that they are in: W3C's Trace Context.
+        global::set_text_map_propagator(TraceContextPropagator::new());
+    }
     // Our own spans: those of libraries would send their sending.
     let own = Targets::new().with_target("capstead", LevelFilter::DEBUG);
     let spans = traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("capstead")).with_filter(own));
-    tracing_subscriber::registry().with(log.with_filter(filter)).with(spans).init();
+    tracing_subscriber::registry().with(log).with(spans).init();
     Ok(Telemetry(traces))
 }
 
