@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     records: BTreeMap<String, Record>,
-    /// By namespace and name: no two microVMs have both alike.
+    /// By namespace and name: no two microVMs have both alike, but for those that are being deleted.
     uids: BTreeMap<(String, String), String>,
 }
 
@@ -33,23 +33,16 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// Another microVM has the name.
+    /// Another microVM has the name, and is to stay.
     pub fn create(&self, accepted: Accepted, now: Timestamp, random: u128) -> Result<Created, Refusal> {
         let Accepted { mut spec, driver } = accepted;
         if let Some(known) = self.named(&spec.namespace, &spec.id) {
-            let taken = |why: &str| {
-                let message =
-                    format!("creating microvm: microvm {}/{} already exists with uid {}{why}", spec.namespace, spec.id, known.uid);
-                Refusal { code: tonic::Code::AlreadyExists, message }
-            };
-            if known.deleted {
-                return Err(taken(", and is being deleted: try again when it is gone"));
+            if asked(&known.spec) == asked(&spec) && known.driver == driver {
+                return Ok(Created::Existing(known.uid.clone()));
             }
-            return if asked(&known.spec) == asked(&spec) && known.driver == driver {
-                Ok(Created::Existing(known.uid.clone()))
-            } else {
-                Err(taken(", and another spec"))
-            };
+            let message =
+                format!("creating microvm: microvm {}/{} already exists with uid {}, and another spec", spec.namespace, spec.id, known.uid);
+            return Err(Refusal { code: tonic::Code::AlreadyExists, message });
         }
         let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
         let uid = Ulid::from_parts(milliseconds, random).to_string();
@@ -60,15 +53,26 @@ impl Table {
 
     /// Puts a record in, in place of the one before.
     pub fn put(&mut self, record: Record) {
-        let name = (record.spec.namespace.clone(), record.spec.id.clone());
-        self.uids.insert(name, record.uid.clone());
+        if record.deleted {
+            self.free_name(&record);
+        } else {
+            self.uids.insert((record.spec.namespace.clone(), record.spec.id.clone()), record.uid.clone());
+        }
         self.records.insert(record.uid.clone(), record);
+    }
+
+    /// Another microVM may have its name from now on, unless another has it already.
+    fn free_name(&mut self, record: &Record) {
+        let name = (record.spec.namespace.clone(), record.spec.id.clone());
+        if self.uids.get(&name) == Some(&record.uid) {
+            self.uids.remove(&name);
+        }
     }
 
     /// Forgets a microVM.
     pub fn remove(&mut self, uid: &str) {
         if let Some(record) = self.records.remove(uid) {
-            self.uids.remove(&(record.spec.namespace, record.spec.id));
+            self.free_name(&record);
         }
     }
 
@@ -92,6 +96,7 @@ impl Table {
         self.records.values().filter(wanted)
     }
 
+    /// The one that has this name, and is to stay.
     fn named(&self, namespace: &str, name: &str) -> Option<&Record> {
         self.records.get(self.uids.get(&(namespace.to_owned(), name.to_owned()))?)
     }
@@ -99,7 +104,13 @@ impl Table {
 
 /// What of a spec a client has asked for.
 fn asked(spec: &MicroVmSpec) -> MicroVmSpec {
-    MicroVmSpec { uid: None, created_at: None, updated_at: None, deleted_at: None, provider: None, ..spec.clone() }
+    let mut spec = MicroVmSpec { uid: None, created_at: None, updated_at: None, deleted_at: None, provider: None, ..spec.clone() };
+    // Upstream's CAPMVM makes them up anew at each try, so it would never hear of what an earlier try has made.
+    let made_up = |mac: &str| mac.get(..2).and_then(|first| u8::from_str_radix(first, 16).ok()).is_some_and(|first| first & 2 != 0);
+    for interface in spec.interfaces.iter_mut().filter(|interface| made_up(interface.guest_mac())) {
+        interface.guest_mac = None;
+    }
+    spec
 }
 
 /// Protobuf's form of a time.
