@@ -517,7 +517,8 @@ fn a_vmm_of_another_user_comes_to_what_serves_it() {
         if !namespace::root_on_the_host() {
             return println!("no VMM of another user: that takes root");
         }
-        let (host, machine) = Host::sharing("share-3", Confinement { user: Some((65534, 65534)), ..Confinement::default() }).await;
+        let nobody = User { uid: 65534, gid: 65534, groups: Vec::new() };
+        let (host, machine) = Host::sharing("share-3", Confinement { user: Some(nobody), ..Confinement::default() }).await;
         std::fs::set_permissions(host.dir.path(), std::fs::Permissions::from_mode(0o711)).expect("opened");
         host.runner.launch(&machine, DriverKind::Qemu).await.expect("launched");
         host.alive(&machine.uid).await;
