@@ -39,7 +39,7 @@ impl Daemon {
         let program = std::env::var("CAPSTEAD").unwrap_or_else(|_| env!("CARGO_BIN_EXE_capstead").to_owned());
         let local = images.to_string_lossy();
         let flags: [&str; 6] = ["--deleteMicroVM-timeout", "10ms", "--debug-endpoint", "127.0.0.1:0", "--local-images", &local];
-        let host = HostDaemon::start_of(program, state, &flags);
+        let host = HostDaemon::start_of(program, state, &flags, None);
         Self { host, images: images.to_owned() }
     }
 

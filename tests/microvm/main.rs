@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+#[path = "../support/collector.rs"]
 mod collector;
 mod failures;
 mod fates;

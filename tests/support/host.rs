@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -20,6 +21,8 @@ pub struct HostDaemon {
     process: Child,
     program: PathBuf,
     flags: Vec<String>,
+    /// Where its traces go, if anywhere.
+    collector: Option<SocketAddr>,
     /// `--state-dir`.
     pub state: PathBuf,
     /// Where its gRPC service listens.
@@ -31,15 +34,20 @@ pub struct HostDaemon {
 impl HostDaemon {
     /// Starts one on a folder, where an earlier one may have left microVMs.
     pub fn start(state: &Path, flags: &[&str]) -> Self {
-        Self::start_of(env!("CARGO_BIN_EXE_capstead"), state, flags)
+        Self::start_of(env!("CARGO_BIN_EXE_capstead"), state, flags, None)
+    }
+
+    /// The same, and sends its traces.
+    pub fn start_traced(state: &Path, flags: &[&str], collector: SocketAddr) -> Self {
+        Self::start_of(env!("CARGO_BIN_EXE_capstead"), state, flags, Some(collector))
     }
 
     /// The same with another build.
-    pub fn start_of(program: impl Into<PathBuf>, state: &Path, flags: &[&str]) -> Self {
+    pub fn start_of(program: impl Into<PathBuf>, state: &Path, flags: &[&str], collector: Option<SocketAddr>) -> Self {
         fs::create_dir_all(state).unwrap();
         let (program, flags) = (program.into(), flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<String>>());
-        let (process, begin) = spawn(&program, state, &flags);
-        let mut host = Self { process, program, flags, state: state.to_owned(), address: String::new(), begin };
+        let (process, begin) = spawn(&program, state, &flags, collector);
+        let mut host = Self { process, program, flags, collector, state: state.to_owned(), address: String::new(), begin };
         host.serves();
         host
     }
@@ -55,7 +63,7 @@ impl HostDaemon {
     /// Kills it without a word, and starts another, which serves elsewhere.
     pub fn kill_and_start(&mut self) {
         self.kill();
-        (self.process, self.begin) = spawn(&self.program, &self.state, &self.flags);
+        (self.process, self.begin) = spawn(&self.program, &self.state, &self.flags, self.collector);
         self.serves();
     }
 
@@ -116,7 +124,7 @@ fn log(state: &Path) -> PathBuf {
 }
 
 /// Runs one; gives how long the log was until then.
-fn spawn(program: &Path, state: &Path, flags: &[String]) -> (Child, usize) {
+fn spawn(program: &Path, state: &Path, flags: &[String], collector: Option<SocketAddr>) -> (Child, usize) {
     let log = log(state);
     // What is no event of its log goes there, too, such as a panic.
     let rest = File::options().create(true).append(true).open(&log).unwrap();
@@ -125,5 +133,8 @@ fn spawn(program: &Path, state: &Path, flags: &[String]) -> (Child, usize) {
     let own = ["host", "run", "--grpc-endpoint", "127.0.0.1:0", "--state-dir", state, "--log-format", "json", "--log-output", log];
     let args = own.into_iter().chain(flags.iter().map(String::as_str));
     let mut command = Capstead::of(Command::new(program), Path::new(state), args).command;
+    if let Some(collector) = collector {
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}")).env("OTEL_BSP_SCHEDULE_DELAY", "500");
+    }
     (command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(rest).spawn().unwrap(), begin)
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+#[path = "../support/collector.rs"]
+mod collector;
 mod here;
 mod images;
 mod lab;

@@ -1,9 +1,11 @@
 //! A real host: a microVM with QEMU, whose guest says a word and then repeats what it is told.
 
 use std::fs;
+use std::net::SocketAddr;
 
 use serde_json::json;
 
+use crate::collector::Collector;
 use crate::support::Capstead;
 use crate::support::host::HostDaemon;
 use crate::support::until;
@@ -27,10 +29,10 @@ struct Host {
 }
 
 impl Host {
-    fn start() -> Self {
+    fn start(collector: SocketAddr) -> Self {
         let folder = tempfile::Builder::new().prefix("vm").tempdir().unwrap();
         let flags = ["--basic-auth-token", TOKEN, "--deleteMicroVM-timeout", "1s"];
-        Self { daemon: HostDaemon::start(&folder.path().join("s"), &flags), folder }
+        Self { daemon: HostDaemon::start_traced(&folder.path().join("s"), &flags, collector), folder }
     }
 
     fn command(&self, words: &[&str]) -> Capstead {
@@ -48,7 +50,12 @@ impl Host {
 
 #[test]
 fn people_make_a_microvm_sit_at_its_console_and_delete_it() {
-    let host = Host::start();
+    let traces = Collector::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let host = {
+        let _inside = runtime.enter();
+        Host::start(traces.listen())
+    };
     host.import("local.test/kernel:1", &capstead_vmm::guest::elf(ECHO));
     host.import("local.test/disk:1", &vec![0; 1 << 20]);
     let vm = |words: &[&str]| host.command(&[&["vm"], words].concat());
@@ -86,6 +93,12 @@ fn people_make_a_microvm_sit_at_its_console_and_delete_it() {
     assert_eq!(vm(&["ls", "-o", "json"]).run().json(), json!([]));
     let error = vm(&["logs", "m1"]).run().fails(1);
     assert!(error.contains("there is no microVM m1"), "{error}");
+    until("what was done is traced", || {
+        let calls = ["CreateMicroVM", "DeleteMicroVM"].map(|method| (format!("microvm.services.api.v1alpha1.MicroVM/{method}"), "grpc"));
+        let steps = ["Launch", "Kill"].map(|step| ("apply".to_owned(), step));
+        let missing = calls.into_iter().chain(steps).find(|(name, value)| !traces.heard("capstead-host", name, value));
+        missing.map_or(Ok(()), |missing| Err(format!("no {missing:?} in {traces:?}")))
+    });
     assert_eq!(
         host.command(&["image", "prune", "--all", "-o", "json"]).run().json()["images"],
         json!(["local.test/disk:1", "local.test/kernel:1"])

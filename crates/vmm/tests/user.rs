@@ -212,7 +212,7 @@ fn a_driver_is_tried_as_the_user() {
     let works = runtime.block_on(probe_as(&Qemu::new("qemu-system-x86_64", Accel::Tcg), Some(&user)));
     assert!(works.result.is_ok(), "{works:?}");
     // What the user cannot reach does not work.
-    let closed = tempfile::tempdir().expect("temporary folder");
+    let closed = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().expect("temporary folder");
     let program = closed.path().join("qemu");
     fs::copy("/bin/true", &program).expect("copied");
     let refused = runtime.block_on(probe_as(&Qemu::new(program, Accel::Tcg), Some(&user)));

@@ -54,6 +54,7 @@ use tokio::signal::unix::signal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::Registry;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::telemetry;
 use crate::cli::host::FLINTLOCKD;
@@ -166,18 +167,18 @@ fn log(args: &HostRun) -> anyhow::Result<impl Layer<Registry> + Send + Sync + us
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("CAPSTEAD_LOG").unwrap_or_else(|_| level.into());
-    let layer = tracing_subscriber::fmt::layer();
-    let layer: Box<dyn Layer<Registry> + Send + Sync> = match args.log_output.as_str() {
-        "stderr" => layer.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).boxed(),
-        "stdout" => layer.with_ansi(std::io::stdout().is_terminal()).boxed(),
+    let (writer, colours) = match args.log_output.as_str() {
+        "stderr" => (BoxMakeWriter::new(std::io::stderr), std::io::stderr().is_terminal()),
+        "stdout" => (BoxMakeWriter::new(std::io::stdout), std::io::stdout().is_terminal()),
         path => {
             let file = OpenOptions::new().create(true).append(true).open(path);
-            let file = Mutex::new(file.with_context(|| format!("cannot write the log to {path}"))?);
-            match args.log_format {
-                LogFormat::Text => layer.with_ansi(false).with_writer(file).boxed(),
-                LogFormat::Json => layer.with_writer(file).json().flatten_event(true).boxed(),
-            }
+            (BoxMakeWriter::new(Mutex::new(file.with_context(|| format!("cannot write the log to {path}"))?)), false)
         }
+    };
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match args.log_format {
+        LogFormat::Text => layer.with_ansi(colours).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     Ok(layer.with_filter(filter))
 }

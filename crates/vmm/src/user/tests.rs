@@ -1,3 +1,6 @@
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 const USERS: &str = "root:x:0:0:root:/root:/bin/bash\ncapstead-vmm:x:997:996::/:/usr/sbin/nologin\nbroken\n107:x:1007:1007::/:\n";
@@ -42,7 +45,7 @@ fn a_command_runs_as_it_with_its_groups_alone() {
         return;
     }
     assert!(user.enters(Path::new("/")).expect("tried"));
-    let closed = tempfile::tempdir().expect("temporary folder");
+    let closed = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().expect("temporary folder");
     assert!(!user.enters(closed.path()).expect("tried"), "a folder of root's alone");
     assert!(user.writes(Path::new("/dev/null")).expect("tried"));
 }
