@@ -176,7 +176,7 @@ pub fn judge(host: &str, wish: &Wish, observed: &Observed) -> Report {
 #[must_use]
 pub fn judge_from_outside(wish: &Wish, api: Api) -> Report {
     let host = api.address.clone();
-    let observed = Observed { api: Some(api), ..read(wish, &Answers::default(), 0) };
+    let observed = Observed { api: Some(api), ..read(wish, &Answers::default(), &(0..=0)) };
     let seen = rules().filter(|rule| daemon::OUTSIDE.contains(&rule.id));
     report(&host, wish, seen.map(|rule| rule.check(Need::Required, wish, &observed)).collect())
 }

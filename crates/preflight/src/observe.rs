@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -279,14 +280,15 @@ pub async fn observe(machine: &impl Machine, wish: &Wish, guest: Option<&Guest>,
     let most = deadline.saturating_sub(Duration::from_secs(1));
     let patient = |question: Question| Question { limit: question.limit.max(most), ..question };
     let asked: Vec<_> = questions(wish, guest).into_iter().map(patient).collect();
+    let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let begun = now();
     let answers = machine.ask(&asked, deadline).await?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    Ok(read(wish, &answers, now))
+    Ok(read(wish, &answers, &(begun..=now())))
 }
 
-/// What the answers say. `now` is our own clock, in seconds since 1970.
+/// What the answers say. `during` is our own clock, from the question to the answer, in seconds since 1970.
 #[must_use]
-pub fn read(wish: &Wish, answers: &Answers, now: u64) -> Observed {
+pub fn read(wish: &Wish, answers: &Answers, during: &RangeInclusive<u64>) -> Observed {
     let (release, machine, kernel) = system::kernel(answers);
     Observed {
         hostname: answers.out("hostname").map(|out| out.trim().to_owned()),
@@ -299,7 +301,7 @@ pub fn read(wish: &Wish, answers: &Answers, now: u64) -> Observed {
         virtualization: system::virtualization(answers),
         disk: system::disk(answers),
         controllers: answers.out("cgroup").map(|out| out.split_whitespace().map(str::to_owned).collect()),
-        clock_ahead: system::clock(answers, now),
+        clock_ahead: system::clock(answers, during),
         synchronized: answers.out("ntp").map(|out| out.trim() == "yes"),
         sysctls: system::pairs(answers.out("sysctl").unwrap_or_default(), '='),
         kvm: system::device(answers, "kvm"),

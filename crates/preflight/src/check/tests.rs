@@ -37,7 +37,7 @@ fn api() -> Api {
 }
 
 fn report(wish: &Wish, answers: &Answers) -> Report {
-    let mut observed = read(wish, answers, NOW);
+    let mut observed = read(wish, answers, &(NOW..=NOW));
     observed.api = Some(api());
     judge("mvm-1", wish, &observed)
 }
@@ -336,7 +336,7 @@ fn what_a_client_sees_is_told() {
     ];
     let wish = capstead_wish();
     for (id, change, code) in changes {
-        let mut observed = read(&wish, &healthy(), NOW);
+        let mut observed = read(&wish, &healthy(), &(NOW..=NOW));
         let mut seen = api();
         change(&mut seen);
         let outside = judge_from_outside(&wish, seen.clone());
@@ -410,4 +410,11 @@ fn the_report_as_json_has_the_fields_that_programs_rely_on() {
     let fields = ["expected", "fix", "found", "id", "required", "status", "title", "why"];
     assert_eq!(keys(&value["checks"][0]), fields.map(str::to_owned).into());
     assert_eq!((&value["runtime"], &value["checks"][0]["status"]), (&"capstead".into(), &"pass".into()));
+}
+
+#[test]
+fn a_host_that_answers_late_is_not_taken_for_one_whose_clock_is_off() {
+    let ahead = |during| read(&capstead_wish(), &healthy(), &during).clock_ahead;
+    assert_eq!(ahead(NOW - 30..=NOW + 30), Ok(0));
+    assert_eq!((ahead(NOW - 60..=NOW - 10), ahead(NOW + 10..=NOW + 60)), (Ok(11), Ok(-9)));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use super::Booted;
 use super::Device;
@@ -64,10 +65,11 @@ pub(super) fn disk(answers: &Answers) -> Seen<Disk> {
     Ok(Disk { folder: (*folder).into(), free_mib, free_inodes, kind: (*kind).into(), reflink })
 }
 
-pub(super) fn clock(answers: &Answers, now: u64) -> Seen<i64> {
+/// Nobody knows when within `during` it was asked: a slow host is not to be taken for one whose clock is off.
+pub(super) fn clock(answers: &Answers, during: &RangeInclusive<u64>) -> Seen<i64> {
     let out = answers.out("clock")?;
-    let theirs: i64 = out.trim().parse().map_err(|_| garbled(out))?;
-    Ok(theirs.saturating_sub_unsigned(now))
+    let theirs: u64 = out.trim().parse().map_err(|_| garbled(out))?;
+    Ok(theirs.saturating_sub(*during.end()).cast_signed() - during.start().saturating_sub(theirs).cast_signed())
 }
 
 /// Lines of key and value.

@@ -23,8 +23,8 @@ use crate::machine::Question;
 use crate::machine::Unknown;
 use crate::wish::Wish;
 
-/// How long looking at one thing may take.
-const LOOK: Duration = Duration::from_secs(10);
+/// How long looking at one thing may take: all are looked at at once, and some hosts are slow.
+const LOOK: Duration = Duration::from_secs(60);
 /// How long packages and images may take.
 const FETCH: Duration = Duration::from_secs(900);
 /// How long anything else may take: a unit that starts has 90 s.

@@ -66,9 +66,12 @@ else apk info -e {name} >/dev/null 2>&1; fi && echo present || echo absent"
                 )
             }
             Key::Packages(folder) => format!(
-                "for f in {}/*.deb; do
+                // A newer one that is installed already is as good.
+                "all=$(dpkg-query -W -f '${{db:Status-Status}} ${{Package}} ${{Version}}\\n') || exit 1
+for f in {}/*.deb; do
   set -- $(dpkg-deb -W --showformat='${{Package}} ${{Version}}' \"$f\") || exit 1
-  [ \"$(dpkg-query -W -f '${{db:Status-Status}} ${{Version}}' \"$1\" 2>/dev/null)\" = \"installed $2\" ] || {{ echo absent; exit 0; }}
+  have=$(printf '%s\\n' \"$all\" | sed -n \"s/^installed $1 //p\")
+  [ -n \"$have\" ] && {{ [ \"$have\" = \"$2\" ] || dpkg --compare-versions \"$have\" gt \"$2\"; }} || {{ echo absent; exit 0; }}
 done; echo present",
                 self.path(folder)
             ),

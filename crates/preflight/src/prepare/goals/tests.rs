@@ -38,11 +38,11 @@ fn nat() -> Wish {
 }
 
 fn made(wish: &Wish, answers: &Answers) -> Vec<Goal> {
-    goals(wish, &read(wish, answers, 0)).unwrap()
+    goals(wish, &read(wish, answers, &(0..=0))).unwrap()
 }
 
 fn refused(wish: &Wish, answers: &Answers) -> Vec<String> {
-    goals(wish, &read(wish, answers, 0)).unwrap_err().into_iter().map(|refused| refused.what).collect()
+    goals(wish, &read(wish, answers, &(0..=0))).unwrap_err().into_iter().map(|refused| refused.what).collect()
 }
 
 fn names(goals: &[Goal]) -> Vec<String> {
@@ -198,7 +198,7 @@ fn a_daemon_that_would_not_start_is_refused() {
     let served = |endpoint: &str, runtime, flags: &[&str]| {
         let daemon_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let wish = Wish { grpc_endpoint: endpoint.into(), runtime, daemon_flags, packages: Packages::None, ..nat() };
-        goals(&wish, &read(&wish, &answers, 0)).is_ok()
+        goals(&wish, &read(&wish, &answers, &(0..=0))).is_ok()
     };
     assert!(!served("0.0.0.0:9090", Runtime::Capstead, &[]));
     assert!(served("127.0.0.1:9090", Runtime::Capstead, &[]));
