@@ -46,8 +46,10 @@ fn are_escapes_whole(path: &str) -> bool {
     path.split('%').skip(1).all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit()))
 }
 
-/// An image's reference without what flintlock takes out of it: space around it, control characters.
+/// An image's reference without what flintlock takes out of it: control characters, space around it. flintlock takes out the space first, and leaves it where a
+/// control character stood outside of it: what is stored would not be what the same spec, sent again, is compared with.
 #[must_use]
 pub fn cleaned(reference: &str) -> String {
-    reference.trim().chars().filter(|c| !c.is_control()).collect()
+    let plain: String = reference.chars().filter(|c| !c.is_control()).collect();
+    plain.trim().to_owned()
 }

@@ -54,7 +54,7 @@ fn defaults_are_filled_in_and_labels_kept() {
         ("/namespace", json!("")),
         ("/labels", json!({"x": "y"})),
         ("/uid", json!("mine")),
-        ("/kernel/image", json!(" registry:5000/kernel:1\n")),
+        ("/kernel/image", json!(" registry:5000/kernel:1 \n\0 \0")),
     ]);
     let Accepted { spec, driver } = accept(sent, &Two).unwrap();
     assert_eq!((spec.vcpu, spec.memory_in_mb, spec.namespace.as_str(), driver.as_str()), (2, 1024, "default", "qemu"));
