@@ -10,6 +10,8 @@ TOOLS := target/tools
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
 MDBOOK := 0.5.4
+ANSIBLE_CORE := 2.19.14
+ANSIBLE_LINT := 26.10.1
 # A tool runs for seconds, so its build is not optimised.
 QUICK_TOOL := CARGO_TARGET_DIR=$(abspath target/tools-build) CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256
 
@@ -74,6 +76,10 @@ lint: setup $(TOOLS)/bin/cargo-deny ## Format, clippy, rustdoc, layers, licences
 alone: setup ## Build every crate alone, as its dependents would (some minutes: each has features of its own)
 	@for crate in crates/*/; do echo "cargo check in $$crate"; (cd "$$crate" && cargo check --locked --quiet); done
 
+.PHONY: ansible
+ansible: build $(TOOLS)/ansible/bin/ansible-lint ## Lint the Ansible role, and run its playbook on a machine in namespaces
+	@tests/ansible/run.sh $(abspath $(TOOLS))/ansible/bin $(abspath $(CAPSTEAD))
+
 .PHONY: advisories
 advisories: setup $(TOOLS)/bin/cargo-deny ## Check dependencies against the advisory database (needs the network)
 	@$(TOOLS)/bin/cargo-deny check advisories
@@ -103,3 +109,7 @@ $(TOOLS)/bin/cargo-fuzz:
 
 $(TOOLS)/bin/mdbook:
 	@$(QUICK_TOOL) cargo install --quiet --locked --root $(TOOLS) mdbook@$(MDBOOK)
+
+$(TOOLS)/ansible/bin/ansible-lint:
+	@python3 -m venv $(TOOLS)/ansible
+	@$(TOOLS)/ansible/bin/pip install --quiet ansible-core==$(ANSIBLE_CORE) ansible-lint==$(ANSIBLE_LINT)

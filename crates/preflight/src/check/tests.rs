@@ -403,6 +403,15 @@ fn rules_have_names_of_their_own_and_the_reference_has_them_all() {
 }
 
 #[test]
+fn the_page_of_the_set_up_by_hand_names_checks_that_there_are() {
+    let ids: BTreeSet<_> = rules().map(|rule| rule.id).collect();
+    let page = include_str!("../../../../docs/src/reference/by-hand.md").replace("\\|", "");
+    let cells = page.lines().filter_map(|line| line.split('|').nth(2));
+    let named: BTreeSet<_> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 30 && named.is_subset(&ids), "{:?}", named.difference(&ids));
+}
+
+#[test]
 fn the_report_as_json_has_the_fields_that_programs_rely_on() {
     let value = serde_json::to_value(report(&capstead_wish(), &healthy())).unwrap();
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
