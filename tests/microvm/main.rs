@@ -4,6 +4,7 @@
 
 #[path = "../support/collector.rs"]
 mod collector;
+mod doctor;
 mod failures;
 mod fates;
 mod hosts;
@@ -28,13 +29,14 @@ use world::World;
 /// A part of the journey, in namespaces of its own.
 type Case = (&'static str, fn(&World));
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     ("template", template::a_template_of_upstreams_shape_becomes_microvms),
     ("macvtap", template::what_a_host_refuses_is_told_and_can_be_deleted),
     ("refused", failures::what_is_wrong_in_a_manifest_is_refused),
     ("waiting", failures::what_is_missing_is_told_and_waited_for),
     ("references", failures::missing_clusters_are_told_and_waited_for),
     ("secrets", failures::bootstrap_data_may_be_as_large_as_a_secret),
+    ("doctor", doctor::what_is_wrong_is_told_with_its_cause),
     ("outage", outage::a_host_that_is_down_is_told_and_waited_for),
     ("pause", pause::nothing_happens_while_paused),
     ("hosts", hosts::machines_are_processes_on_real_hosts),

@@ -1,4 +1,4 @@
-//! `capstead host check`, `prepare` and `restore`: on a machine in namespaces, there by ssh, and of a daemon that is only reached.
+//! `capstead host check`, `prepare`, `restore`, and `capstead doctor` of hosts: on a machine in namespaces, there by ssh, and of a daemon that is only reached.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
@@ -206,4 +206,62 @@ fn a_daemon_is_checked_from_outside() {
     let home = tempfile::tempdir().unwrap();
     let gone = Capstead::new(home.path(), ["host", "check", "--host", &address, "-o", "yaml"]).run().fails_with_output(1);
     assert!(gone.contains("id: reachable") && gone.contains("Connection refused"), "{gone}");
+}
+
+#[test]
+fn a_doctor_looks_at_a_host_and_explains_a_log() {
+    let lab = Lab::start(&["--boot-delay", "0s"]);
+    // No other cluster is looked at than one that is meant: there is none in this home.
+    let doctor = |words: &[&str]| Capstead::new(lab.home(), [&["doctor"], words].concat()).env("HOME", lab.home());
+    let well = doctor(&["--host", lab.address(), "-o", "json"]).run().json();
+    assert_eq!((&well["ok"], &well["findings"]), (&true.into(), &Value::Array(Vec::new())), "{well:#}");
+    assert_eq!(well["looked"][0], format!("host {}", lab.address()));
+
+    let log = "msg=\"reconciling\"\nlevel=error msg=\"runtime_volume_mount: snapshotter not loaded: devmapper: invalid argument\"\n";
+    let told = doctor(&["--log", "-"]).input(log).run().fails_with_output(1);
+    assert!(told.contains("\ndevmapper (ERROR): a host of microVMs\n"), "{told}");
+    assert!(told.contains("standard input, line 2: level=error") && told.contains("capstead host prepare --runtime flintlock"), "{told}");
+    // What frightens and means nothing is no failure.
+    let harmless = doctor(&["--log", "-", "-o", "json"]).input("W1122 unrecognized format \"int64\"\n").run().json();
+    assert_eq!((&harmless["findings"][0]["id"], &harmless["findings"][0]["severity"]), (&"unrecognized-format".into(), &"note".into()));
+
+    let error = doctor(&["-n", "a/b"]).run().fails(2);
+    assert!(error.contains("a name of lower-case letters"), "{error}");
+    let error = doctor(&[]).run().fails(2);
+    assert!(error.contains("no cluster: give a kubeconfig"), "{error}");
+
+    let (address, home) = (lab.address().to_owned(), tempfile::tempdir().unwrap());
+    drop(lab);
+    let gone = Capstead::new(home.path(), ["doctor", "--host", &address, "-o", "json"]).env("HOME", home.path()).run().fails_with_output(1);
+    let gone: Value = serde_json::from_str(&gone).unwrap();
+    assert_eq!(gone["findings"][0]["id"], "host-unreachable");
+    assert!(gone["findings"][0]["cause"].as_str().unwrap().contains("nobody listens on that port"), "{gone:#}");
+}
+
+/// An ssh that leads into a machine: its checks are told as what they mean.
+#[test]
+fn a_doctor_looks_at_a_machine_far_away() {
+    let machine = Machine::bare();
+    let before = machine.everything();
+    let folder = machine.namespaces.root().join("home");
+    fs::create_dir_all(&folder).unwrap();
+    let doctor = |ssh: &str, words: &[&str]| {
+        // As for the other commands, but not below `host`.
+        let prepared = machine.host_by(ssh, &[]);
+        let path = prepared.command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned();
+        let config = machine.config.display().to_string();
+        let words: Vec<String> =
+            ["doctor", "--config", &config, "--host", "ssh://root@mvm-1"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+        Capstead::new(machine.namespaces.root(), words).env("PATH", path).env("HOME", &folder).run()
+    };
+    let told: Value = serde_json::from_str(&doctor(&machine.leads(), &["-o", "json"]).fails_with_output(1)).unwrap();
+    let ids: Vec<&str> = told["findings"].as_array().unwrap().iter().map(|finding| finding["id"].as_str().unwrap()).collect();
+    assert!(ids.contains(&"bridge") && ids.contains(&"guest-network") && ids.contains(&"daemon"), "{told:#}");
+    let bridge = told["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == "bridge").unwrap();
+    assert!(bridge["cause"].as_str().unwrap().starts_with("Bridge: there is no br-test"), "{bridge:#}");
+    assert_eq!(machine.everything(), before, "it changes nothing");
+
+    let refuses = "echo 'Permission denied (publickey).' >&2; exit 255";
+    let table = doctor(refuses, &[]).fails_with_output(2);
+    assert!(table.contains("not looked at: host ssh://root@mvm-1: cannot ask ssh://root@mvm-1: Permission denied (publickey)."), "{table}");
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod demo;
+mod doctor;
 mod fleet;
 mod generate;
 pub mod host;
@@ -19,6 +20,7 @@ use clap::Subcommand;
 use clap::ValueEnum;
 
 pub use demo::Demo;
+pub use doctor::Doctor;
 pub use fleet::{Churn, Fleet};
 pub use generate::{Generate, GenerateCluster};
 pub use lab::{AnyKind, FaultAdd, FaultCommand, FaultLs, FaultRm, Flintlock, Lab, Simulator};
@@ -119,6 +121,9 @@ pub enum Command {
     /// Look after the images that a host on this machine makes microVMs of
     #[command(subcommand)]
     Image(image::Image),
+    /// Say why clusters of microVMs do not come up: from symptoms to causes, and what to do
+    #[command(after_help = doctor::HELP)]
+    Doctor(Box<Doctor>),
     /// Make the objects of a cluster from a template
     #[command(subcommand)]
     Generate(Generate),

@@ -1,6 +1,7 @@
 //! One function for each command.
 
 mod demo;
+mod doctor;
 mod fleet;
 mod folders;
 mod follow;
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Host(command) => host::run(command),
         Command::Vm(command) => done(runtime()?.block_on(vm::run(command))),
         Command::Image(command) => done(runtime()?.block_on(image::run(&config, command))),
+        Command::Doctor(args) => runtime()?.block_on(doctor::run(&args)),
         Command::Generate(args) => done(generate::run(args)),
         Command::Demo(args) => done(runtime()?.block_on(demo::run(&config, args))),
         Command::Template(args) => done(template::run(args)),

@@ -1,12 +1,12 @@
 //! `capstead host`: a daemon that runs microVMs, and the machine that it runs on.
 
-mod api;
-mod check;
+pub mod api;
+pub mod check;
 mod prepare;
 mod systemd;
 mod table;
 mod vmm_user;
-mod wish;
+pub mod wish;
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;

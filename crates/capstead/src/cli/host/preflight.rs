@@ -25,7 +25,11 @@ pub enum Place {
     Daemon(String),
 }
 
-fn place(text: &str) -> Result<Place, String> {
+/// Reads a place.
+///
+/// # Errors
+/// It is none.
+pub fn place(text: &str) -> Result<Place, String> {
     if text.contains("://") {
         return destination(text).map(Place::Ssh);
     }

@@ -58,7 +58,7 @@ async fn look(args: &HostCheck, bars: &Bars) -> anyhow::Result<Report> {
 }
 
 /// All there is to see of a machine, a guest that boots there with it.
-async fn all(machine: &impl Machine, wish: &Wish, limit: Duration, bars: &Bars) -> anyhow::Result<Report> {
+pub async fn all(machine: &impl Machine, wish: &Wish, limit: Duration, bars: &Bars) -> anyhow::Result<Report> {
     asking(bars, &machine.name());
     let guest = Guest { kernel: guest::elf(guest::PROBE), greeting: guest::GREETING.into() };
     let observed = observe(machine, wish, Some(&guest), limit).await?;
