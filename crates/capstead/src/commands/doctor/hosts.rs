@@ -98,7 +98,7 @@ impl Looker<'_> {
             Target::Named(Place::Daemon(address)) => self.daemon(address, &self.access, false, |_| true).await,
             // A token is for whom it was given, and not for any address that somebody writes into a MicrovmCluster.
             Target::Pool { address, guarded } => {
-                let wanted = |key: (&str, &str)| self.machines.iter().any(|machine| *machine == key);
+                let wanted = |key: (&str, &str)| self.machines.contains(&key);
                 self.daemon(address, &Access::default(), guarded, wanted).await
             }
         }
