@@ -109,7 +109,8 @@ impl Looker<'_> {
         let (api, listed) = api::look_by(&address, access, self.limit).await.map_err(|error| unseen(&address, &error))?;
         let wish = Wish { grpc_endpoint: address.clone(), ..self.wish.clone() };
         let report = judge_from_outside(&wish, api);
-        let own = listed.into_iter().filter(|told| told.spec.as_ref().is_some_and(|spec| wanted((spec.namespace.as_str(), spec.id.as_str()))));
+        let own =
+            listed.into_iter().filter(|told| told.spec.as_ref().is_some_and(|spec| wanted((spec.namespace.as_str(), spec.id.as_str()))));
         let own: Vec<_> = own.take(MOST_MICROVMS).collect();
         let here = !own.is_empty() && guests::is_here(&address, self.limit).await;
         let run = self.run.as_deref().filter(|_| here);

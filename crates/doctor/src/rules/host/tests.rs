@@ -68,15 +68,16 @@ fn a_host_that_only_we_do_not_reach_is_a_doubt() {
 
 #[test]
 fn what_stands_in_the_way_of_its_api_is_told() {
+    type Change = fn(&mut Api);
     let refused = |api: &mut Api| api.token = Some(Err("invalid auth token (Unauthenticated)".into()));
     let other = |api: &mut Api| api.services = Ok(vec!["grpc.health.v1.Health".into()]);
     let untrusted = |api: &mut Api| api.tls = Some(Err("invalid peer certificate: UnknownIssuer".into()));
     let silent = |api: &mut Api| api.microvms = Err("no answer within 30s".into());
-    let cases: [(&dyn Fn(&mut Api), &str); 4] = [
-        (&refused, "it wants another token"),
-        (&other, "something else has the port, or the daemon speaks TLS and was asked without"),
-        (&untrusted, "it is not reached by TLS as it was tried"),
-        (&silent, "its daemon answers, and cannot list microVMs"),
+    let cases: [(Change, &str); 4] = [
+        (refused, "it wants another token"),
+        (other, "something else has the port, or the daemon speaks TLS and was asked without"),
+        (untrusted, "it is not reached by TLS as it was tried"),
+        (silent, "its daemon answers, and cannot list microVMs"),
     ];
     for (change, cause) in cases {
         let mut api = api();

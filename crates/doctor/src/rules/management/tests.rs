@@ -58,8 +58,9 @@ fn certificate(status: &str) -> (&'static str, Value) {
 
 #[test]
 fn what_keeps_a_manager_from_being_ready_is_told() {
+    type Case<'a> = (Vec<(&'static str, Value)>, &'a str, &'a str);
     let homeless = condition("PodScheduled", "False", "Unschedulable", "0/1 nodes are available: 1 node(s) had untolerated taint");
-    let cases: [(Vec<(&'static str, Value)>, &str, &str); 6] = [
+    let cases: [Case<'_>; 6] = [
         (vec![pod(json!({"phase": "Pending", "conditions": [homeless]}))], "no node takes its pod", "untolerated taint"),
         (
             vec![waiting("ImagePullBackOff", "Back-off pulling image \"ghcr.io/x:e2e\""), certificate("False")],
