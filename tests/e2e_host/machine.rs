@@ -1,6 +1,7 @@
 //! The machine: a microVM that is reached by ssh.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,6 +16,7 @@ use crate::registry::Entry;
 use crate::registry::TestRegistry;
 use crate::ssh::At;
 use crate::ssh::Key;
+use crate::ssh::OPTIONS;
 use crate::support::Capstead;
 use crate::support::host::HostDaemon;
 use crate::support::within;
@@ -64,7 +66,7 @@ impl Machine {
         let daemon = HostDaemon::start(&folder.join("s"), &[]);
         let image = |name: &str| format!("{registry}/machine/{name}:1");
         let volume = format!("besides={},mount=/srv", image("besides"));
-        let (kernel, root, public) = (image("kernel"), image("root"), key.public_file());
+        let (kernel, root, public) = (image("kernel"), image("root"), key.file.with_extension("pub"));
         let create = [
             &["vm", "create", "machine", "--host", &daemon.address, "--vcpu", "2", "--memory", "4G", "--wait"][..],
             &["--kernel", &kernel, "--kernel-file", "boot/vmlinuz", "--initrd", &kernel, "--initrd-file", "boot/initrd"],
@@ -78,7 +80,7 @@ impl Machine {
         let port = forward.strip_prefix("127.0.0.1:").and_then(|rest| rest.strip_suffix("->22")).and_then(|port| port.parse().ok());
         let port = port.unwrap_or_else(|| panic!("{told:#}"));
         let uid = told["spec"]["uid"].as_str().unwrap().to_owned();
-        let (path, file) = (key.path(folder), folder.join("host.yaml"));
+        let (path, file) = (path(&key, folder), folder.join("host.yaml"));
         fs::write(&file, wish).unwrap();
         let machine = Self { daemon, uid, port, key, folder: folder.to_owned(), wish: file, path };
         machine.shell("systemctl is-system-running --wait || true");
@@ -117,4 +119,16 @@ impl Machine {
         });
         self.shell("systemctl is-system-running --wait || true");
     }
+}
+
+/// A `PATH` with an `ssh` in front that uses this key.
+fn path(key: &Key, folder: &Path) -> String {
+    let bin = folder.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    let options = OPTIONS.map(|option| format!("-o {option}")).join(" ");
+    let path = std::env::var("PATH").unwrap();
+    let script = format!("#!/bin/sh\nPATH='{path}' exec ssh -F none -i '{}' {options} \"$@\"\n", key.file.display());
+    fs::write(bin.join("ssh"), script).unwrap();
+    fs::set_permissions(bin.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{}:{path}", bin.display())
 }

@@ -1,7 +1,6 @@
 //! The way into a guest.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,12 +9,12 @@ use crate::daemon::BOOT;
 use crate::support::within;
 
 /// Nothing is asked, and nothing of this machine's own is read.
-const OPTIONS: [&str; 5] =
+pub const OPTIONS: [&str; 5] =
     ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=20", "BatchMode=yes", "LogLevel=ERROR"];
 
 /// A key, whose public half guests get.
 pub struct Key {
-    file: PathBuf,
+    pub file: PathBuf,
     pub public: String,
 }
 
@@ -32,23 +31,6 @@ impl Key {
         assert!(made.success());
         let public = fs::read_to_string(file.with_extension("pub")).unwrap().trim().to_owned();
         Self { file, public }
-    }
-
-    /// A `PATH` with an `ssh` in front that uses this key.
-    pub fn path(&self, folder: &Path) -> String {
-        let bin = folder.join("bin");
-        fs::create_dir_all(&bin).unwrap();
-        let options = OPTIONS.map(|option| format!("-o {option}")).join(" ");
-        let path = std::env::var("PATH").unwrap();
-        let script = format!("#!/bin/sh\nPATH='{path}' exec ssh -F none -i '{}' {options} \"$@\"\n", self.file.display());
-        fs::write(bin.join("ssh"), script).unwrap();
-        fs::set_permissions(bin.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
-        format!("{}:{path}", bin.display())
-    }
-
-    /// Where its public half is.
-    pub fn public_file(&self) -> PathBuf {
-        self.file.with_extension("pub")
     }
 
     /// Runs a command in a guest that may still be booting; gives what it printed. `look` tells what is seen of the guest meanwhile.
