@@ -52,6 +52,10 @@ capi-1-13: build ## Try the older Cluster API (built the first time)
 	@$(CAPSTEAD) fetch --capi-version 1.13
 	@cargo test --locked --package capstead --features nightly --test capi_1_13 -- --nocapture
 
+.PHONY: e2e-host
+e2e-host: build ## Make a whole machine, emulated, into a microVM host by ssh, break it, and take it back (half an hour)
+	@cargo test --locked --workspace --features capstead/nightly --test e2e_host -- --nocapture
+
 .PHONY: fuzz
 fuzz: setup $(TOOLS)/bin/cargo-fuzz ## Fuzz the parsers of outside text: SECONDS_EACH=60, TARGETS=all of them
 	@tools/fuzz.sh $(abspath $(TOOLS))/bin/cargo-fuzz "$${SECONDS_EACH:-60}" $(TARGETS)

@@ -11,17 +11,28 @@ use crate::registry;
 use crate::registry::Entry;
 use crate::registry::TestRegistry;
 
+/// How a guest is made: by a script, which takes the folder that it fills.
+pub struct Recipe {
+    /// Below this repository.
+    pub script: &'static str,
+    /// All that the outcome depends on.
+    pub sources: &'static [&'static str],
+}
+
+/// A guest with just what most tests need.
+pub const LEAN: Recipe =
+    Recipe { script: "tests/host/guest.sh", sources: &[include_str!("guest.sh"), include_str!("initrd.sh"), include_str!("cloud.cfg")] };
+
 /// The folder with `root.tar`, `vmlinuz` and `initrd`, made if need be. Takes the network, so call it before going into a namespace.
-pub fn made() -> PathBuf {
-    let sources = [include_str!("guest.sh"), include_str!("cloud.cfg")].concat();
-    let digest = registry::digest(sources.as_bytes());
+pub fn made(recipe: &Recipe) -> PathBuf {
+    let digest = registry::digest(recipe.sources.concat().as_bytes());
     let cache = default_cache_root().expect("a home folder").join("test-guest");
     let folder = cache.join(&digest["sha256:".len()..][..16]);
     if !folder.join("root.tar").exists() {
         // Beside its place, and renamed once it is whole.
         fs::create_dir_all(&cache).unwrap();
         let new = tempfile::tempdir_in(&cache).unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/host/guest.sh");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(recipe.script);
         let made = Command::new("bash").arg(script).arg(new.path()).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let _ = fs::remove_dir_all(&folder);

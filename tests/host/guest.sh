@@ -2,6 +2,7 @@
 # Makes what the tests' guests run, in the folder DIR: root.tar (Debian 12 with systemd, cloud-init and sshd), vmlinuz (its kernel for clouds) and initrd.
 # Takes two minutes and the Debian mirror that apt is told of. Usage: guest.sh DIR
 set -euo pipefail
+. "$(dirname "$0")/initrd.sh"
 
 # Runs where mmdebstrap made the root file system ($1): kernel and busybox are taken out of their packages, and installed nowhere.
 hook() {
@@ -16,7 +17,9 @@ hook() {
         for package in *.deb; do dpkg-deb -x "$package" parts; done
     )
     cp "$work"/parts/boot/vmlinuz-* "$OUT/vmlinuz"
-    initrd "$work"
+    # Randomness, disk, network, power button, shared folders.
+    root_initrd "$OUT/initrd" "$work/parts/bin/busybox" "$work/parts/lib/modules" \
+        virtio_ring virtio virtio_mmio rng-core virtio-rng virtio_blk failover net_failover virtio_net fat vfat nls_cp437 nls_ascii evdev button fuse virtiofs
 
     cp "$HERE/cloud.cfg" "$root/etc/cloud/cloud.cfg"
     rm -f "$root"/etc/cloud/cloud.cfg.d/* "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id"
@@ -46,33 +49,6 @@ hook() {
     mkdir -p "$root/etc/systemd/journald.conf.d"
     printf '[Journal]\nStorage=volatile\n' > "$root/etc/systemd/journald.conf.d/tests.conf"
     rm -rf "$work"
-}
-
-# Debian's kernel has randomness, disk, network, power button and shared folders of microVMs as modules.
-initrd() {
-    local tree=$1/initrd name modules=(
-        virtio_ring virtio virtio_mmio rng-core virtio-rng virtio_blk failover net_failover virtio_net fat vfat nls_cp437 nls_ascii evdev button fuse virtiofs
-    )
-    mkdir -p "$tree"/{bin,dev,proc,sys,root,modules}
-    cp "$1/parts/bin/busybox" "$tree/bin/busybox"
-    for name in "${modules[@]}"; do
-        # One that is not there is part of the kernel.
-        find "$1/parts/lib/modules" -name "$name.ko" -exec cp {} "$tree/modules/" \;
-    done
-    cat > "$tree/init" <<INIT
-#!/bin/busybox sh
-/bin/busybox mkdir -p /usr/bin /usr/sbin /sbin
-/bin/busybox --install -s
-mount -t devtmpfs dev /dev
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-for name in ${modules[*]}; do [ -e /modules/\$name.ko ] && insmod /modules/\$name.ko; done
-until [ -b /dev/vda ]; do sleep 0.05; done
-mount -t ext4 /dev/vda /root && exec switch_root /root /sbin/init
-echo "no root file system"; poweroff -f
-INIT
-    chmod 0755 "$tree/init" "$tree/bin/busybox"
-    (cd "$tree" && find . | ./bin/busybox cpio -o -H newc 2>/dev/null | gzip -9n) > "$OUT/initrd"
 }
 
 if [ "${1:-}" = --hook ]; then

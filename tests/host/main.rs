@@ -68,7 +68,7 @@ fn forwarded(told: &Value, device: &str) -> u16 {
 
 #[test]
 fn guests_boot_with_what_they_were_given_on_every_kind_of_network() {
-    let guest = guest::made();
+    let guest = guest::made(&guest::LEAN);
     // Built where there is a network.
     grpcurl::run(&["-version"]).ok();
     let at = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,5 +1,6 @@
 //! The way into a guest.
 
+use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,9 +8,13 @@ use std::process::Command;
 use crate::daemon::BOOT;
 use crate::support::within;
 
+/// Nothing is asked, and nothing of this machine's own is read.
+pub const OPTIONS: [&str; 5] =
+    ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=20", "BatchMode=yes", "LogLevel=ERROR"];
+
 /// A key, whose public half guests get.
 pub struct Key {
-    file: PathBuf,
+    pub file: PathBuf,
     pub public: String,
 }
 
@@ -24,7 +29,7 @@ impl Key {
         let file = folder.join("key");
         let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&file).status().unwrap();
         assert!(made.success());
-        let public = std::fs::read_to_string(file.with_extension("pub")).unwrap().trim().to_owned();
+        let public = fs::read_to_string(file.with_extension("pub")).unwrap().trim().to_owned();
         Self { file, public }
     }
 
@@ -32,11 +37,9 @@ impl Key {
     #[track_caller]
     pub fn run(&self, at: &At<'_>, command: &str, look: impl Fn() -> String) -> String {
         within(BOOT, &format!("{command} in the guest at {}:{}", at.host, at.port), || {
-            let options =
-                ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=20", "BatchMode=yes", "LogLevel=ERROR"];
             let mut ssh = Command::new("ssh");
             ssh.arg("-i").arg(&self.file).args(["-p", &at.port.to_string(), "-F", "none"]);
-            options.iter().for_each(|option| _ = ssh.args(["-o", option]));
+            OPTIONS.iter().for_each(|option| _ = ssh.args(["-o", option]));
             let ran = ssh.arg(format!("root@{}", at.host)).arg(command).output().unwrap();
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
             if ran.status.success() { Ok(text(&ran.stdout)) } else { Err(format!("{}\n{}", text(&ran.stderr), look())) }

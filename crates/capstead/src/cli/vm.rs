@@ -10,7 +10,7 @@ use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
 
-pub use values::{Attachment, Network, Pair, VolumeArg, VolumeSource, mebibytes};
+pub use values::{Attachment, Network, Pair, VolumeArg, VolumeSource, mebibytes, memory};
 
 use super::lab::duration;
 
@@ -188,7 +188,7 @@ pub struct VmCreate {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=64))]
     pub vcpu: Option<i32>,
     /// Memory [default: 1G]
-    #[arg(long, value_name = "SIZE", value_parser = mebibytes)]
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub memory: Option<i32>,
     /// The image that the kernel is in [default: ghcr.io/liquidmetal-dev/kernel-bin:5.10.77]
     #[arg(long, value_name = "IMAGE")]

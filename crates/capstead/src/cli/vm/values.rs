@@ -183,5 +183,13 @@ pub fn mebibytes(text: &str) -> Result<i32, String> {
     number.checked_mul(factor).filter(|size| *size > 0).ok_or_else(wrong)
 }
 
+/// Reads a microVM's memory, in MiB.
+///
+/// # Errors
+/// It is no size, or one that flintlock's rules refuse.
+pub fn memory(text: &str) -> Result<i32, String> {
+    mebibytes(text).and_then(|size| if (1024..=32_768).contains(&size) { Ok(size) } else { Err("1G to 32G are possible".to_owned()) })
+}
+
 #[cfg(test)]
 mod tests;

@@ -78,3 +78,9 @@ fn sizes_are_in_mebibytes() {
         assert!(mebibytes(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn memory_is_what_the_protocols_rules_take() {
+    assert_eq!((memory("1G"), memory("32G"), memory("2048")), (Ok(1024), Ok(32_768), Ok(2048)));
+    assert!(["256M", "33G", "0", "much"].into_iter().all(|text| memory(text).is_err()));
+}
