@@ -7,6 +7,7 @@ mod breakages;
 #[allow(dead_code, reason = "the host's own tests use all of it")]
 #[path = "../host/daemon.rs"]
 mod daemon;
+#[allow(dead_code, reason = "the host's own tests use all of it")]
 #[path = "../lab/grpcurl.rs"]
 mod grpcurl;
 #[allow(dead_code, reason = "the host's own tests use all of it")]
