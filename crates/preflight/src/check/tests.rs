@@ -427,3 +427,14 @@ fn a_host_that_answers_late_is_not_taken_for_one_whose_clock_is_off() {
     assert_eq!(ahead(NOW - 30..=NOW + 30), Ok(0));
     assert_eq!((ahead(NOW - 60..=NOW - 10), ahead(NOW + 10..=NOW + 60)), (Ok(11), Ok(-9)));
 }
+
+#[test]
+fn a_vmm_that_ends_without_a_word_is_told_in_words() {
+    let mut answers = healthy();
+    for name in ["guest-kvm", "guest-tcg"] {
+        answers.0.insert(name.into(), Answer::ok("failed\n\n"));
+    }
+    let report = report(&capstead_wish(), &answers);
+    let emulation = report.checks.iter().find(|check| check.id == "emulation").unwrap();
+    assert_eq!((emulation.status, emulation.found.as_str()), (Status::Fail, "QEMU ended without a word"));
+}

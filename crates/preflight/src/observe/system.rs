@@ -111,7 +111,10 @@ pub(super) fn booted(answers: &Answers, name: &str) -> Seen<Booted> {
         Some("ran") => Ok(Booted::Ran),
         Some("hung") => Ok(Booted::Hung),
         Some("no-vmm") => Ok(Booted::NoVmm),
-        Some("failed") => Ok(Booted::Failed(lines.map(str::trim).collect::<Vec<_>>().join(" / "))),
+        Some("failed") => {
+            let said = lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ");
+            Ok(Booted::Failed(if said.is_empty() { "QEMU ended without a word".into() } else { said }))
+        }
         _ => Err(garbled(out)),
     }
 }
