@@ -47,7 +47,7 @@ fn unreachable(picture: &Picture) -> Vec<Finding> {
         let (cause, fix) = match said {
             None if own.clone().next().is_none() => continue,
             None => (
-                "it is reached from here, but not from where the microVM provider runs",
+                "it is reached from here, but not from where the microVM provider runs; or it came back a moment ago",
                 "give the daemon an address that the management cluster reaches (`--grpc-endpoint 0.0.0.0:9090`, no loopback), and open firewalls between",
             ),
             Some(why) if why.contains("refused") => (

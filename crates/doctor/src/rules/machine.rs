@@ -154,15 +154,28 @@ const EXPLAINED: [&str; 16] = [
     PENDING,
 ];
 
+/// Whether what the machine says that it waits for has come.
+fn is_overtaken(picture: &Picture, machine: &Object, ready: &Condition) -> bool {
+    let cluster = picture.object("Cluster", machine.namespace(), machine.cluster());
+    let provisioned = cluster.and_then(|cluster| cluster.field("/status/initialization/infrastructureProvisioned")?.as_bool());
+    ready.reason == reason::WAITING_FOR_CLUSTER_INFRASTRUCTURE_READY && provisioned == Some(true)
+}
+
 fn others(picture: &Picture) -> Vec<Finding> {
     // Upstream's manager tells waits for bootstrap data and infrastructure so.
     let upstreams = ["WaitingForBoostrapData", "WaitingForClusterInfra", "MicrovmDeleting"];
     let known = |reason: &str| EXPLAINED.contains(&reason) || upstreams.contains(&reason) || reason == reason::DELETING;
-    let unknown = unready(picture).filter(|(_, ready)| !known(&ready.reason));
+    let unknown = unready(picture).filter(|(machine, ready)| !known(&ready.reason) || is_overtaken(picture, machine, ready));
     let finding = |(machine, ready): (&Object, &Condition)| {
         let severity = lasting(picture, Some(ready.last_transition_time.0));
-        let cause = format!("it says {}", ready.reason);
-        let fix = "the message names what is missing; events tell its history: `kubectl events --for microvmmachine/NAME`";
+        let (cause, fix) = if is_overtaken(picture, machine, ready) {
+            let cause = "it says that it waits for its cluster's infrastructure, which is there: its provider's last step failed, or the provider does not run";
+            let fix = "the provider's log tells which: `capstead logs capstead-microvm | capstead doctor --log -`, or that of capmvm-controller-manager";
+            (cause.to_owned(), fix)
+        } else {
+            let fix = "the message names what is missing; events tell its history: `kubectl events --for microvmmachine/NAME`";
+            (format!("it says {}", ready.reason), fix)
+        };
         let finding = Finding::new(severity, machine.called(), cause, fix).seen(machine.called(), &ready.message);
         told_by_host(finding, picture, machine)
     };

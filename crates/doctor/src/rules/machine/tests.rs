@@ -3,6 +3,7 @@ use crate::Severity;
 use crate::picture::MicroVm;
 use crate::sample::ago;
 use crate::sample::api;
+use crate::sample::cluster;
 use crate::sample::evidence;
 use crate::sample::found;
 use crate::sample::guest;
@@ -96,6 +97,18 @@ fn a_microvm_that_is_lost_is_told_with_its_last_words() {
     assert_eq!(evidence(&finding), expected);
     for reason in ["MachineVanished", "ProviderIDMismatch"] {
         assert_eq!(found(&crate::sample::picture(vec![microvm_machine("a", "False", reason, "x")]), "machine-lost").len(), 1, "{reason}");
+    }
+}
+
+#[test]
+fn a_machine_that_waits_for_what_is_there_is_told() {
+    let waiting = || microvm_machine("a", "False", "WaitingForClusterInfrastructureReady", "is not true yet");
+    for (provisioned, wrong) in [(true, 1), (false, 0)] {
+        let (kind, mut cluster) = cluster(("True", ""), "True");
+        cluster["status"]["initialization"] = serde_json::json!({"infrastructureProvisioned": provisioned});
+        let found = found(&picture(vec![(kind, cluster), waiting()]), "not-ready");
+        assert_eq!(found.len(), wrong, "{found:#?}");
+        assert!(found.iter().all(|finding| finding.cause.contains("its provider's last step failed")), "{found:#?}");
     }
 }
 
