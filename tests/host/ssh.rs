@@ -8,9 +8,16 @@ use std::process::Command;
 use crate::daemon::BOOT;
 use crate::support::within;
 
-/// Nothing is asked, and nothing of this machine's own is read.
-pub const OPTIONS: [&str; 5] =
-    ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=20", "BatchMode=yes", "LogLevel=ERROR"];
+/// Nothing is asked, and nothing of this machine's own is read. A guest that starts anew takes leave of nobody.
+pub const OPTIONS: [&str; 7] = [
+    "StrictHostKeyChecking=no",
+    "UserKnownHostsFile=/dev/null",
+    "ConnectTimeout=20",
+    "ServerAliveInterval=15",
+    "ServerAliveCountMax=8",
+    "BatchMode=yes",
+    "LogLevel=ERROR",
+];
 
 /// A key, whose public half guests get.
 pub struct Key {
