@@ -52,11 +52,11 @@ daemon-flags: [--insecure]
 const EVERYTHING: &str = r"{
 find /etc /opt /root /usr/local /var/lib -type f ! -name '*.capstead-new' -print0 | xargs -0 sha1sum
 find /etc /opt /root /usr/local /var/lib -printf '%y %m %u %p %l\n'
-systemctl list-unit-files --no-legend --no-pager; sysctl -a; ip -br link | cut -c 1-30; ip -br addr show eth0; ip route; nft list ruleset
+systemctl list-unit-files --no-legend --no-pager; sysctl -a -r '^net[.]'; ip -br link | cut -c 1-30; ip -br addr show eth0; ip route; nft list ruleset
 } 2>/dev/null | sort";
 
 /// What restore leaves: state of packages, of kernel modules that are loaded, the daemon's, and what changes by itself.
-const LEFT: [&str; 22] = [
+const LEFT: [&str; 20] = [
     "/etc/passwd",
     "/etc/group",
     "/etc/shadow",
@@ -77,8 +77,6 @@ const LEFT: [&str; 22] = [
     "net.nf_conntrack_max",
     "net.bridge.",
     "tcp_fastopen_key",
-    "kernel.",
-    "fs.",
 ];
 
 #[test]
@@ -134,7 +132,6 @@ fn journey(folder: &Path, registry: &str) {
     }
 
     assert!(machine.host(&["restore"]).run().ok().contains(" is restored: "));
-    machine.shell("rm -rf /root/nested");
     let after = lines(&machine.shell(EVERYTHING));
     assert_eq!(changes(&before, &after), Vec::<&String>::new());
     progress("it is what it was");
