@@ -28,6 +28,7 @@ need git "git" git ca-certificates
 need awk "awk" gawk
 need ip "tests of the host's network" iproute2
 need mmdebstrap "the file system of the tests' guests" mmdebstrap
+need newuidmap "Debian's root file systems without root" uidmap
 need passt "guests' networks without privileges" passt
 need qemu-img "QEMU's disk tool" qemu-utils
 need qemu-system-x86_64 "QEMU, which runs the tests' microVMs" qemu-system-x86

@@ -67,7 +67,8 @@ all:
         flintlock_network_mode: tap
         flintlock_subnet: 10.42.0.0/24
         flintlock_packages: none
-        flintlock_daemon_flags: [--insecure]
+        # In a user namespace there is nobody else.
+        flintlock_daemon_flags: [--insecure, --vmm-user=root]
 INVENTORY
 
     everything >"$ROOT/before"

@@ -5,6 +5,7 @@
 mod generate;
 #[path = "../support/mod.rs"]
 mod support;
+mod vip;
 
 use std::io::Read;
 use std::io::Write;
@@ -116,8 +117,11 @@ fn a_cluster_comes_up_on_simulated_hosts_and_leaves_nothing() {
 }
 
 #[test]
-fn real_hosts_come_later() {
+fn a_demo_that_is_not_there_is_down() {
     let home = tempfile::tempdir().unwrap();
-    let error = support::Capstead::new(home.path(), ["demo"]).env("CAPSTEAD_DATA_DIR", home.path()).run().fails(1);
-    assert!(error.contains("no real hosts yet") && error.contains("capstead demo --simulated"), "{error}");
+    let demo =
+        |words: &[&str]| support::Capstead::new(home.path(), [&["demo"], words].concat()).env("CAPSTEAD_DATA_DIR", home.path()).run();
+    assert!(demo(&["--down"]).ok().contains("The demo \"demo\" is down"));
+    assert!(support::entries(home.path()).iter().all(|entry| entry != "demo"), "{:?}", support::entries(home.path()));
+    assert!(demo(&["--down", "--simulated"]).fails(2).contains("cannot be used with"));
 }

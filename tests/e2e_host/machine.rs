@@ -23,22 +23,26 @@ use crate::support::within;
 
 pub const RECIPE: Recipe = Recipe {
     script: "tests/e2e_host/machine.sh",
-    sources: &[include_str!("machine.sh"), include_str!("../host/initrd.sh"), include_str!("../host/cloud.cfg")],
+    sources: &[
+        include_str!("machine.sh"),
+        include_str!("../host/initrd.sh"),
+        include_str!("../host/debian.sh"),
+        include_str!("../host/cloud.cfg"),
+    ],
 };
 
-/// Pushes what it boots, as `machine/root` and `machine/kernel`, and as `machine/debs` what it gets besides: packages, our command, and the image of a microVM.
+/// Pushes what it boots, as `machine/root` and `machine/kernel`, and as `machine/besides` what it gets besides: packages, our command, and the image of a microVM.
 pub async fn push(registry: &TestRegistry, made: &Path) {
     let read = |name: &str| fs::read(made.join(name)).unwrap();
     let (kernel, initrd, nested) = (read("vmlinuz"), read("initrd"), read("nested-initrd"));
     let boot = |initrd| registry::tar(&[Entry::Folder("boot"), Entry::File("boot/vmlinuz", &kernel), Entry::File("boot/initrd", initrd)]);
     let work = tempfile::tempdir().unwrap();
     layout::write(&work.path().join("nested"), &[boot(&nested)]);
-    let command = work.path().join("capstead");
-    // What a debugger reads of it is most of it.
-    let stripped = Command::new("strip").arg("-o").arg(&command).arg(env!("CARGO_BIN_EXE_capstead")).status().unwrap();
-    assert!(stripped.success());
+    let command = command(work.path());
     let mut besides = tar::Builder::new(Vec::new());
-    besides.append_dir_all("debs", made.join("debs")).unwrap();
+    for debs in ["debs", "debs-flintlock"] {
+        besides.append_dir_all(debs, made.join(debs)).unwrap();
+    }
     besides.append_dir_all("nested", work.path().join("nested")).unwrap();
     besides.append_path_with_name(&command, "capstead").unwrap();
 
@@ -47,12 +51,21 @@ pub async fn push(registry: &TestRegistry, made: &Path) {
     registry.push("machine/besides:1", vec![registry::plain(besides.into_inner().unwrap())]).await;
 }
 
+/// Our command in that folder, without what a debugger reads of it, which is most of it.
+pub fn command(folder: &Path) -> PathBuf {
+    let command = folder.join("capstead");
+    let stripped = Command::new("strip").arg("-o").arg(&command).arg(env!("CARGO_BIN_EXE_capstead")).status().unwrap();
+    assert!(stripped.success());
+    command
+}
+
 pub struct Machine {
     daemon: HostDaemon,
     uid: String,
-    port: u16,
-    key: Key,
-    folder: PathBuf,
+    /// Where its ssh is reached, on a loopback address.
+    pub port: u16,
+    pub key: Key,
+    pub folder: PathBuf,
     /// What it is to be.
     wish: PathBuf,
     /// With an ssh that gets in.
@@ -109,6 +122,30 @@ impl Machine {
         serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
     }
 
+    /// Cuts it off once it is told to change its uplink: from then on no connection is let through, until it is joined again.
+    pub fn cut_off_when_the_uplink_changes(&self) {
+        let (ssh, through) = (self.folder.join("bin/ssh"), self.folder.join("bin/through"));
+        fs::rename(&ssh, &through).unwrap();
+        // Whoever has its answer does not wait for us to end.
+        let script = format!(
+            "#!/bin/sh
+[ ! -e '{0}' ] || {{ echo 'the way there is cut' >&2; exit 255; }}
+script=$(cat)
+case $script in *unit=capstead-rollback*--on-active*) touch '{0}' ;; esac
+printf '%s\\n' \"$script\" | '{1}' \"$@\"
+",
+            self.folder.join("cut").display(),
+            through.display()
+        );
+        executable(&ssh, &script);
+    }
+
+    /// Lets connections through again.
+    pub fn join_again(&self) {
+        fs::remove_file(self.folder.join("cut")).unwrap();
+        fs::rename(self.folder.join("bin/through"), self.folder.join("bin/ssh")).unwrap();
+    }
+
     /// Boots it again.
     pub fn reboot(&self) {
         let boot = "cat /proc/sys/kernel/random/boot_id";
@@ -121,14 +158,18 @@ impl Machine {
     }
 }
 
-/// A `PATH` with an `ssh` in front that uses this key.
+/// A `PATH` with an `ssh` in front that uses this key, and waits for a machine as slow as this. Of an option that is given twice the first counts.
 fn path(key: &Key, folder: &Path) -> String {
     let bin = folder.join("bin");
     fs::create_dir_all(&bin).unwrap();
     let options = OPTIONS.map(|option| format!("-o {option}")).join(" ");
     let path = std::env::var("PATH").unwrap();
-    let script = format!("#!/bin/sh\nPATH='{path}' exec ssh -F none -i '{}' {options} \"$@\"\n", key.file.display());
-    fs::write(bin.join("ssh"), script).unwrap();
-    fs::set_permissions(bin.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!("#!/bin/sh\nPATH='{path}' exec ssh -F none -i '{}' -o ConnectTimeout=90 {options} \"$@\"\n", key.file.display());
+    executable(&bin.join("ssh"), &script);
     format!("{}:{path}", bin.display())
+}
+
+fn executable(file: &Path, script: &str) {
+    fs::write(file, script).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -1,14 +1,24 @@
 #!/usr/bin/env bash
 # Makes a bare machine, in the folder DIR: root.tar (Debian 12 with systemd, sshd and its kernel's modules, and no more), vmlinuz and initrd; debs, what a microVM host
-# needs beside; nested-initrd, of a microVM on that machine, which asks for an address by DHCP and tries to reach out. Takes three minutes and the Debian mirror
-# that apt is told of. Usage: machine.sh DIR
+# needs beside, and debs-flintlock, what one of flintlockd's does; nested-initrd, of a microVM on that machine, which asks for an address by DHCP and tries to reach
+# out. Takes three minutes and the Debian mirror that apt is told of. Usage: machine.sh DIR
 set -euo pipefail
 HOST=$(realpath "$(dirname "$0")/../host")
 . "$HOST/initrd.sh"
+. "$HOST/debian.sh"
+
+# Packages, and what they need that is not there yet, in a folder beside root.tar.
+debs() {
+    local folder=$OUT/$1
+    shift
+    mkdir -p "$folder"
+    apt-get install -qq -y --download-only --no-install-recommends -o APT::Sandbox::User=root -o Dir::Cache::archives="$folder" "$@"
+    rm -rf "$folder"/{partial,lock}
+}
 
 # Runs where mmdebstrap made the root file system ($1).
 hook() {
-    local root=$1 work unit
+    local root=$1 work
     work=$(mktemp -d)
     export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG
     (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root busybox-static && dpkg-deb -x busybox-static_*.deb .)
@@ -31,23 +41,12 @@ ping -c 1 -W 60 10.0.2.2 && echo "nested: reaches out"
 echo "nested: done"
 while :; do sleep 1000; done
 INIT
-    mkdir -p "$OUT/debs"
-    apt-get install -qq -y --download-only --no-install-recommends -o APT::Sandbox::User=root -o Dir::Cache::archives="$OUT/debs" \
-        qemu-system-x86 dnsmasq-base nftables slirp4netns
-    rm -rf "$OUT"/debs/{partial,lock} "$root"/boot/initrd*
-
-    cp "$HOST/cloud.cfg" "$root/etc/cloud/cloud.cfg"
-    rm -f "$root"/etc/cloud/cloud.cfg.d/* "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id"
-    : > "$root/etc/machine-id"
-    echo 'UseDNS no' > "$root/etc/ssh/sshd_config.d/tests.conf"
-    mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
-    ln -sf /lib/systemd/system/systemd-networkd.service "$root/etc/systemd/system/multi-user.target.wants/"
+    debs debs qemu-system-x86 dnsmasq-base nftables slirp4netns
+    debs debs-flintlock containerd dmsetup thin-provisioning-tools
+    rm -rf "$root"/boot/initrd*
     # What takes time in an emulated boot, and nothing of a host depends on.
-    for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer getty@tty1.service \
-        serial-getty@ttyS0.service systemd-networkd-wait-online.service systemd-timesyncd.service cloud-config.service cloud-init-hotplugd.socket; do
-        ln -sf /dev/null "$root/etc/systemd/system/$unit"
-    done
-    chmod a-x "$root/usr/lib/cloud-init/ds-identify"
+    debian "$root" apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer getty@tty1.service \
+        serial-getty@ttyS0.service systemd-networkd-wait-online.service systemd-timesyncd.service cloud-config.service cloud-init-hotplugd.socket
     rm -rf "$work"
 }
 

@@ -1,12 +1,14 @@
-//! A bare machine becomes a microVM host, by ssh, and is bare again: a real Debian with a real systemd, itself a microVM of ours. It takes half an hour of
-//! emulation within emulation, so it runs by itself: `make e2e-host`.
+//! A bare machine becomes a microVM host, by ssh, and is bare again: a real Debian with a real systemd, itself a microVM of ours. Each journey has a machine of
+//! its own. They take an hour of emulation within emulation, so they run by themselves, one after the other: `make e2e-host`.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod ansible;
 mod breakages;
 #[allow(dead_code, reason = "the host's own tests use all of it")]
 #[path = "../host/daemon.rs"]
 mod daemon;
+mod flintlock;
 #[allow(dead_code, reason = "the host's own tests use all of it")]
 #[path = "../lab/grpcurl.rs"]
 mod grpcurl;
@@ -29,7 +31,6 @@ mod ssh;
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Instant;
 
 use machine::Machine;
@@ -49,11 +50,12 @@ daemon-flags: [--insecure]
 ";
 
 /// What is there of what prepare may change, one thing in a line.
-const EVERYTHING: &str = r"{
+const EVERYTHING: &str = r#"units=$(systemctl list-unit-files --no-legend --no-pager) || exit 1
+{
 find /etc /opt /root /usr/local /var/lib -type f ! -name '*.capstead-new' -print0 | xargs -0 sha1sum
 find /etc /opt /root /usr/local /var/lib -printf '%y %m %u %p %l\n'
-systemctl list-unit-files --no-legend --no-pager; sysctl -a -r '^net[.]'; ip -br link | cut -c 1-30; ip -br addr show eth0; ip route; nft list ruleset
-} 2>/dev/null | sort";
+echo "$units"; sysctl -a -r '^net[.]'; ip -br link | cut -c 1-30; ip -br addr show eth0; ip route; nft list ruleset
+} 2>/dev/null | sort"#;
 
 /// What restore leaves: state of packages, of kernel modules that are loaded, the daemon's, and what changes by itself.
 const LEFT: [&str; 20] = [
@@ -79,30 +81,46 @@ const LEFT: [&str; 20] = [
     "tcp_fastopen_key",
 ];
 
-#[test]
-fn a_bare_machine_becomes_a_host_and_is_bare_again() {
+/// What a journey is on.
+struct Journey {
+    machine: Machine,
+    begun: Instant,
+}
+
+impl Journey {
+    fn progress(&self, what: &str) {
+        println!("{:6.1} s: {what}", self.begun.elapsed().as_secs_f64());
+    }
+}
+
+/// Boots a bare machine, with our command on it, and leads through a test.
+fn journey(test: &str, wish: &'static str, lead: fn(&Journey)) {
     let made = guest::made(&machine::RECIPE);
     // Built where there is a network.
     grpcurl::run(&["-version"]).ok();
     let at = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     drop(at.block_on(TestRegistry::start(tempfile::tempdir().unwrap().path())));
     drop(at);
-    namespace::in_namespace("a_bare_machine_becomes_a_host_and_is_bare_again", || async move {
+    namespace::in_namespace(test, || async move {
+        let begun = Instant::now();
         let folder = tempfile::Builder::new().prefix("e2e").tempdir().unwrap();
         let registry = TestRegistry::start(folder.path()).await;
         machine::push(&registry, &made).await;
         // Nothing else is to be done on this thread.
-        journey(folder.path(), &registry.address);
+        let journey = Journey { machine: Machine::boot(folder.path(), &registry.address, wish), begun };
+        journey.progress("a bare machine has booted");
+        lead(&journey);
     });
 }
 
-fn journey(folder: &Path, registry: &str) {
-    let start = Instant::now();
-    let progress = |what: &str| println!("{:6.1} s: {what}", start.elapsed().as_secs_f64());
-    let machine = Machine::boot(folder, registry, WISH);
-    machine.shell("install -m 0755 /srv/capstead /usr/local/bin/capstead");
-    progress("a bare machine has booted");
+#[test]
+fn a_bare_machine_becomes_a_host_and_is_bare_again() {
+    journey("a_bare_machine_becomes_a_host_and_is_bare_again", WISH, lead);
+}
 
+fn lead(journey: &Journey) {
+    let (machine, progress) = (&journey.machine, |what: &str| journey.progress(what));
+    machine.shell("install -m 0755 /srv/capstead /usr/local/bin/capstead");
     let before: BTreeSet<String> = lines(&machine.shell(EVERYTHING));
     let report = machine.check();
     assert_eq!(
@@ -123,15 +141,16 @@ fn journey(folder: &Path, registry: &str) {
 
     machine.reboot();
     progress("it has booted again");
-    nested(&machine);
+    nested(machine);
     progress("a microVM on it has an address and reaches out");
 
     for breakage in breakages::ALL {
-        breakage.is_told(&machine);
+        breakage.is_told(machine);
         progress(breakage.what);
     }
 
     assert!(machine.host(&["restore"]).run().ok().contains(" is restored: "));
+    machine.shell("! getent passwd capstead-vmm && ! getent group capstead-vmm");
     let after = lines(&machine.shell(EVERYTHING));
     assert_eq!(changes(&before, &after), Vec::<&String>::new());
     progress("it is what it was");
@@ -147,6 +166,9 @@ capstead image import oci:/srv/nested --as local.test/kernel:1 && capstead image
 capstead vm create nested --vcpu 1 --kernel local.test/kernel:1 --kernel-file boot/vmlinuz --initrd local.test/kernel:1 --initrd-file boot/initrd \
     --root local.test/disk:1 --network tap --cmdline net.ifnames=0 --cmdline quiet --wait >&2",
     );
+    let user =
+        machine.shell("for p in /proc/[0-9]*; do ! grep -qs ^qemu-system $p/comm || id -nu $(awk '/^Uid:/ { print $2 }' $p/status); done");
+    assert_eq!(user, "capstead-vmm", "who the VMM runs as");
     let log = within(daemon::BOOT, "the microVM within has done all", || {
         let log = machine.shell("CAPSTEAD_HOST=127.0.0.1:9090 capstead vm logs nested");
         if log.contains("nested: done") { Ok(log) } else { Err(log) }

@@ -20,8 +20,10 @@ pub struct Recipe {
 }
 
 /// A guest with just what most tests need.
-pub const LEAN: Recipe =
-    Recipe { script: "tests/host/guest.sh", sources: &[include_str!("guest.sh"), include_str!("initrd.sh"), include_str!("cloud.cfg")] };
+pub const LEAN: Recipe = Recipe {
+    script: "tests/host/guest.sh",
+    sources: &[include_str!("guest.sh"), include_str!("initrd.sh"), include_str!("debian.sh"), include_str!("cloud.cfg")],
+};
 
 /// The folder with `root.tar`, `vmlinuz` and `initrd`, made if need be. Takes the network, so call it before going into a namespace.
 pub fn made(recipe: &Recipe) -> PathBuf {

@@ -3,6 +3,7 @@
 # Takes two minutes and the Debian mirror that apt is told of. Usage: guest.sh DIR
 set -euo pipefail
 . "$(dirname "$0")/initrd.sh"
+. "$(dirname "$0")/debian.sh"
 
 # Runs where mmdebstrap made the root file system ($1): kernel and busybox are taken out of their packages, and installed nowhere.
 hook() {
@@ -21,15 +22,8 @@ hook() {
     root_initrd "$OUT/initrd" "$work/parts/bin/busybox" "$work/parts/lib/modules" \
         virtio_ring virtio virtio_mmio rng-core virtio-rng virtio_blk failover net_failover virtio_net fat vfat nls_cp437 nls_ascii evdev button fuse virtiofs
 
-    cp "$HERE/cloud.cfg" "$root/etc/cloud/cloud.cfg"
-    rm -f "$root"/etc/cloud/cloud.cfg.d/* "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id"
-    : > "$root/etc/machine-id"
-    # A guest that asks for names nobody answers waits for each.
-    echo 'UseDNS no' > "$root/etc/ssh/sshd_config.d/tests.conf"
-    mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
-    ln -sf /lib/systemd/system/systemd-networkd.service "$root/etc/systemd/system/multi-user.target.wants/"
     # Emulated, each process takes its time, and most of a boot is processes that find nothing to do here.
-    local unit masked=(
+    local masked=(
         apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-tmpfiles-clean.timer
         getty@tty1.service serial-getty@ttyS0.service systemd-ask-password-console.path systemd-ask-password-wall.path
         dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount
@@ -38,14 +32,12 @@ hook() {
         systemd-journal-flush.service systemd-update-utmp.service systemd-update-utmp-runlevel.service
         systemd-networkd-wait-online.service systemd-timesyncd.service cloud-config.service cloud-init-hotplugd.socket
     )
-    for unit in "${masked[@]}"; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
+    debian "$root" "${masked[@]}"
     mkdir -p "$root/etc/systemd/system-generators"
     local generator
     for generator in cryptsetup debug getty gpt-auto hibernate-resume integritysetup rc-local run system-update sysv veritysetup; do
         ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-$generator-generator"
     done
-    # The datasource is known (cloud.cfg): nothing is to be looked for in each boot.
-    chmod a-x "$root/usr/lib/cloud-init/ds-identify"
     mkdir -p "$root/etc/systemd/journald.conf.d"
     printf '[Journal]\nStorage=volatile\n' > "$root/etc/systemd/journald.conf.d/tests.conf"
     rm -rf "$work"

@@ -18,6 +18,7 @@ mod ssh;
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -30,6 +31,7 @@ use namespace::ip;
 use registry::TestRegistry;
 use ssh::At;
 use ssh::Key;
+use support::Capstead;
 use support::entries;
 use support::host::HostDaemon;
 use support::kernel;
@@ -37,12 +39,18 @@ use support::until;
 
 /// A spec of a guest of ours, by name, with these interfaces.
 fn spec(registry: &str, name: &str, key: &Key, interfaces: &Value) -> Value {
-    let user_data = json!({
+    spec_with(registry, name, key, interfaces, &[])
+}
+
+/// The same with more to do at its first boot.
+fn spec_with(registry: &str, name: &str, key: &Key, interfaces: &Value, last: &[Value]) -> Value {
+    let mut user_data = json!({
         "ssh_authorized_keys": [key.public],
         "write_files": [{ "path": "/etc/told", "content": format!("hello {name}\n"), "permissions": "0640" }],
         // The next boot is one of Linux alone: emulated, each of cloud-init's four stages takes seconds to find that nothing is to be done.
         "runcmd": [["cp", "/etc/told", "/etc/done"], ["touch", "/etc/cloud/cloud-init.disabled"]],
     });
+    user_data["runcmd"].as_array_mut().unwrap().extend_from_slice(last);
     let meta_data = format!("instance_id: test/{name}\nlocal_hostname: {name}\n");
     let kernel = format!("{registry}/guest/kernel:1");
     json!({
@@ -131,8 +139,11 @@ fn networks(folder: &Path, registry: &str, root: bool) {
     other["vcpu"] = json!(2);
     assert_eq!(daemon.call("CreateMicroVM", &json!({ "microvm": other })).error().0, "AlreadyExists");
 
-    let lans: Vec<String> =
-        ["lan1", "lan2"].map(|name| daemon.create(&spec(registry, name, &key, &json!([tap("eth0", Some("user-lan"), None)])))).into();
+    // The last of what the second one is told to do fails.
+    let fails = [json!(["sh", "-c", "echo nobody knows frobnicate >&2; exit 3"])];
+    let lans: Vec<String> = [("lan1", &[][..]), ("lan2", &fails[..])]
+        .map(|(name, last)| daemon.create(&spec_with(registry, name, &key, &json!([tap("eth0", Some("user-lan"), None)]), last)))
+        .into();
 
     let uids: [&str; 3] = [&wired_uid, &lans[0], &lans[1]];
     let [wired, lan1, lan2] = uids.map(|uid| daemon.reaches(uid, "CREATED"));
@@ -173,6 +184,8 @@ fn networks(folder: &Path, registry: &str, root: bool) {
         assert_eq!(key.run(&lan1, &reached, || daemon.console(&lans[0])), "lan1");
     });
     progress("what they were given is there");
+    looked_into(folder, &daemon, &key, &lans);
+    progress("they were looked into");
 
     // The daemon dies, and the guests do not notice.
     let pids = |daemon: &HostDaemon| uids.map(|uid| daemon.vmm(uid));
@@ -214,6 +227,53 @@ fn networks(folder: &Path, registry: &str, root: bool) {
     }
     assert_eq!(kernel_devices(), before);
     assert_eq!(daemon.processes(), Vec::<String>::new());
+}
+
+/// `capstead debug` finds nothing in a guest that is well, and in the other what its cloud-init failed at: from within, and by its console alone.
+fn looked_into(folder: &Path, daemon: &HostDaemon, key: &Key, lans: &[String]) {
+    // Nothing of this machine's own is read or written.
+    let bin = folder.join("bin");
+    fs::create_dir(&bin).unwrap();
+    let ssh = "#!/bin/sh\nPATH=${PATH#*:} exec ssh -F none -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \"$@\"\n";
+    fs::write(bin.join("ssh"), ssh).unwrap();
+    fs::set_permissions(bin.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let (file, state, kept) = (key.file.to_str().unwrap(), daemon.state.to_str().unwrap(), folder.join("kept"));
+    let debug = |uid: &str, more: &[&str]| {
+        let args = ["debug", uid, "--host", &daemon.address, "--state-dir", state, "--ssh-key", file, "--timeout", "400s", "-o", "json"];
+        Capstead::new(folder, args.iter().chain(more)).env("PATH", &path).run()
+    };
+    let told = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let (well, failed) = std::thread::scope(|scope| {
+        let well = scope.spawn(|| debug(&lans[0], &["--artefacts", kept.to_str().unwrap()]));
+        let failed = debug(&lans[1], &[]);
+        (well.join().unwrap(), failed)
+    });
+    // On a busy machine an emulated clock falls behind.
+    let found = told(&well.out)["findings"].clone();
+    assert!(found.as_array().unwrap().iter().all(|finding| finding["id"] == "node-clock"), "{found:#}\n{}", well.err);
+    let status = told(&fs::read_to_string(kept.join("cloud-init.txt")).unwrap());
+    assert!(status["v1"]["modules-final"]["finished"].is_number(), "{status:#}");
+    assert!(fs::read_to_string(kept.join("addresses.txt")).unwrap().contains("eth0"));
+
+    let is_cause = |text: &str, cause: &str, said: &str| {
+        let told = told(text);
+        let found = told["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|finding| finding["id"] == "node-cloud-init")
+            .unwrap_or_else(|| panic!("{told:#}"));
+        assert!(found["cause"].as_str().unwrap().contains(cause), "{found:#}");
+        assert!(found["evidence"].to_string().contains(said), "{found:#}");
+    };
+    is_cause(&failed.fails_with_output(1), "scripts_user failed", "Runparts: 1 failures (runcmd) in 1 attempted commands");
+    // Nobody listens there.
+    let console = debug(&lans[1], &["--address", "127.0.0.1:1"]);
+    assert_eq!(console.code, Some(1), "{console:#?}\n{}", daemon.console(&lans[1]));
+    let console = console.out;
+    is_cause(&console, "final stage failed", "nobody knows frobnicate");
+    assert!(told(&console)["unseen"].to_string().contains("the inside of test/lan2"), "{console}");
 }
 
 /// Waits until a command prints something else.

@@ -40,6 +40,7 @@ fn built() -> PathBuf {
             module: "test-grpcurl".to_owned(),
             package: "github.com/fullstorydev/grpcurl/cmd/grpcurl".to_owned(),
             ldflags: "-s -w -X main.version={version}".to_owned(),
+            cgo: false,
         }),
     };
     let options = FetchOptions { source: Source::Go, modules: (&MODULES[..]).into(), ..FetchOptions::default() };

@@ -39,6 +39,17 @@ pub fn what_is_wrong_in_a_manifest_is_refused(world: &World) {
     old["apiVersion"] = json!("infrastructure.cluster.x-k8s.io/v1alpha1");
     refused(&old, &["spec.placement.staticPool.hosts[0].endpoint", "must be HOST:PORT"]);
     team.empty(&[MICROVM_CLUSTER, MICROVM_MACHINE]);
+
+    // What works but is unwise is taken, with a word.
+    let mut spec = hosts(json!([{"endpoint": "127.0.0.1:9090", "controlplaneAllowed": false}]));
+    spec["placement"]["staticPool"]["basicAuthSecret"] = json!("tokens");
+    let taken = world.plane.apply(&cluster(spec).to_string());
+    for warning in ["the tokens are sent in clear", "no host has controlplaneAllowed"] {
+        assert!(taken.err.contains("Warning: ") && taken.err.contains(warning), "{taken:?}");
+    }
+    taken.ok();
+    world.delete(MICROVM_CLUSTER, "refused", ONE);
+    team.empty(&[MICROVM_CLUSTER]);
 }
 
 pub fn what_is_missing_is_told_and_waited_for(world: &World) {

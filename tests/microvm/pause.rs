@@ -35,6 +35,14 @@ pub fn nothing_happens_while_paused(world: &World) {
     team.without_secret("coming");
     team.waits("coming", "WaitingForBootstrapData", &["Secret coming"]);
 
+    // Another system's: nothing is written, whatever happens.
+    let managed = Team::new(world, "managed");
+    managed.microvm_cluster(&simulator.addresses());
+    let by_another = json!({"metadata": {"annotations": {"cluster.x-k8s.io/managed-by": "another"}}});
+    world.merge(MICROVM_CLUSTER, "managed", ONE, &by_another);
+    managed.cluster();
+    managed.wait(MICROVM_CLUSTER, ONE, "core owns it", |cluster| cluster["metadata"]["ownerReferences"].is_array());
+
     let pause = |paused: bool| {
         let (status, reason) = if paused { ("True", "Paused") } else { ("False", "NotPaused") };
         world.merge(CLUSTER, "pause", ONE, &json!({"spec": {"paused": paused}}));
@@ -53,8 +61,12 @@ pub fn nothing_happens_while_paused(world: &World) {
     stays(QUIET, || {
         let (now, there) = (microvms(&simulator), world.get(MICROVM_MACHINE, "pause", "there"));
         let still = now == before && there["metadata"]["finalizers"].is_array();
-        if still { Ok(()) } else { Err(format!("{now:#?} {there:#}")) }
+        let others = world.get(MICROVM_CLUSTER, "managed", ONE);
+        let untouched = others["status"].is_null() && others["metadata"]["finalizers"].is_null();
+        if still && untouched { Ok(()) } else { Err(format!("{now:#?} {there:#} {others:#}")) }
     });
+    world.delete(CLUSTER, "managed", ONE);
+    managed.empty(&[CLUSTER, MICROVM_CLUSTER]);
     world.merge(CLUSTER, "pause", ONE, &json!({"spec": {"paused": false}}));
     team.ready("coming");
     team.wait(MICROVM_MACHINE, "there", "gone", serde_json::Value::is_null);
@@ -66,9 +78,21 @@ pub fn nothing_happens_while_paused(world: &World) {
     assert_eq!(told(&world.get(MICROVM_CLUSTER, "pause", ONE), "Paused").0, "False");
     world.merge(MICROVM_MACHINE, "pause", "coming", &annotation(json!(null)));
     team.wait(MICROVM_MACHINE, "coming", "NotPaused", |object| told(object, "Paused").0 == "False");
-    let events = world.events("pause", "coming");
-    let made = ["MicrovmCreated", "Ready"].map(|reason| events.get(reason).copied());
-    assert_eq!(made, [Some(1), Some(1)], "{events:?}");
+
+    // What a move does: status does not go along. All of it is told again.
+    let before = world.get(MICROVM_MACHINE, "pause", "coming")["status"].clone();
+    let wiped = ["patch", "-n", "pause", "mvmm", "coming", "--subresource=status", "--type=merge", "--patch", r#"{"status": null}"#];
+    world.plane.kubectl(&wiped).ok();
+    team.wait(MICROVM_MACHINE, "coming", "its status is told again", |machine| {
+        let status = &machine["status"];
+        let same = |field: &str| status[field] == before[field];
+        same("initialization") && same("failureDomain") && same("vmState") && told(machine, "Ready").0 == "True"
+    });
+    // Events go their own way, and come later.
+    within(PATIENCE, "that it was made is told once", || {
+        let events = world.events("pause", "coming");
+        if events.get("MicrovmCreated") == Some(&1) { Ok(()) } else { Err(format!("{events:?}")) }
+    });
     team.clear();
     assert_eq!(microvms(&simulator), []);
 }

@@ -106,4 +106,5 @@ fn a_settled_fleet_causes_no_write() {
         "settled: {count} machines, {seconds:.0} s: 0 writes, {asked} requests to the API server in all, {listings:?} listings of the hosts, {used:.2} s CPU ({:.2} % of a core)",
         used / seconds * 100.0
     );
+    crate::adopted::what_an_earlier_release_stored_is_stored_anew(&world);
 }

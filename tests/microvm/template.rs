@@ -58,7 +58,7 @@ fn apply<'a>(world: &'a World, namespace: &'a str, host: &str) -> (Team<'a>, Str
         ("CLUSTER_NAME", "one"),
         ("CONTROL_PLANE_MACHINE_COUNT", "1"),
         ("WORKER_MACHINE_COUNT", "1"),
-        ("CONTROL_PLANE_VIP", "10.0.0.100"),
+        ("CONTROL_PLANE_VIP", "127.201.99.1"),
         ("HOST_ENDPOINT", host),
         ("CLUSTERCTL_DISABLE_VERSIONCHECK", "true"),
     ];
@@ -135,9 +135,27 @@ pub fn a_template_of_upstreams_shape_becomes_microvms(world: &World) {
     });
     team.waits(&worker, "WaitingForBootstrapData", &["spec.bootstrap.dataSecretName", "is not set yet"]);
 
+    as_kubectl_shows_them(world);
     world.delete(CLUSTER, "template", "one");
     team.empty(&KINDS);
     assert_eq!(microvms(&simulator), [], "no microVM is left");
+}
+
+/// By short name with columns, in both versions, and by category.
+fn as_kubectl_shows_them(world: &World) {
+    let shown = |kind: &str, words: &[&str]| {
+        let table = world.plane.kubectl(&[&["get", "-n", "template", kind], words].concat()).ok();
+        table.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(shown("mvmc", &[]), "NAME CLUSTER READY AGE");
+    assert_eq!(shown("mvmc", &["-o", "wide"]), "NAME CLUSTER READY PROVISIONED HOST PORT MESSAGE AGE");
+    assert_eq!(shown("mvmm", &[]), "NAME CLUSTER READY STATE HOST AGE");
+    assert_eq!(shown("mvmmt", &[]), "NAME VCPU MEMORYMB AGE");
+    assert_eq!(shown("microvmmachines.v1alpha1.infrastructure.cluster.x-k8s.io", &[]), "NAME CLUSTER READY STATE PROVIDERID AGE");
+    let all = world.plane.kubectl(&["get", "-n", "template", "cluster-api", "-o", "name"]).ok();
+    for kind in ["microvmcluster", "microvmmachine", "microvmmachinetemplate"] {
+        assert!(all.contains(&format!("{kind}.infrastructure.cluster.x-k8s.io/")), "{kind}: {all}");
+    }
 }
 
 pub fn what_a_host_refuses_is_told_and_can_be_deleted(world: &World) {

@@ -133,6 +133,28 @@ fn a_machine_is_prepared_checked_and_restored() {
     assert_eq!(machine.host(&["restore"]).run().ok(), "localhost has nothing to be restored\n");
 }
 
+/// A guest is booted, with the real QEMU, and without its firmware none can be.
+#[test]
+fn a_machine_that_has_qemu_and_boots_no_guest_is_told() {
+    let machine = Machine::bare();
+    let emulation = || {
+        let ran = machine.host(&["check", "--json", "--timeout", "1m"]).run();
+        let report: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        let check = |id: &str| report["checks"].as_array().unwrap().iter().find(|check| check["id"] == id).unwrap().clone();
+        assert_eq!(check("vmm")["status"], "pass", "this test needs QEMU: {:#}", check("vmm"));
+        check("emulation")
+    };
+    let boots = emulation();
+    assert_eq!(boots["status"], "pass", "{boots:#}");
+    let firmware = "/usr/share/qemu /usr/share/seabios";
+    machine.told(&format!("for d in {firmware}; do [ ! -d $d ] || mount -t tmpfs none $d; done"));
+    let broken = emulation();
+    assert_eq!((&broken["status"], &broken["required"]), (&"fail".into(), &true.into()), "{broken:#}");
+    assert!(broken["found"].as_str().unwrap().contains("could not load PC BIOS"), "{broken:#}");
+    machine.told(&format!("umount {firmware} 2>&1"));
+    assert_eq!(emulation(), boots);
+}
+
 #[test]
 fn a_machine_far_away_is_prepared_by_ssh() {
     let machine = Machine::bare();

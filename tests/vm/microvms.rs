@@ -114,3 +114,49 @@ fn ssh_is_run_with_where_the_microvm_is() {
     let error = lab.vm(&["ssh", "m1"]).env("PATH", "/nowhere").run().fails(1);
     assert!(error.contains("cannot run ssh"), "{error}");
 }
+
+#[test]
+fn debug_looks_into_a_guest_by_ssh() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let lab = Lab::start(&QUICK);
+    lab.vm(&["create", "m1", "--network", "tap,ip=10.0.0.5/24", "--wait"]).run().ok();
+    let (ssh, kept) = (lab.home().join("ssh"), lab.home().join("kept"));
+    let debug = |script: &str, words: &[&str]| {
+        std::fs::write(&ssh, script).unwrap();
+        std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", lab.home().display(), std::env::var("PATH").unwrap());
+        let args = [&["debug"], words, &["-o", "json"]].concat();
+        Capstead::new(lab.home(), args).env("CAPSTEAD_HOST", lab.address()).env("PATH", path).run()
+    };
+    let told = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+
+    // The guest is this machine: the last of ssh's words is what it runs there.
+    let here = "#!/bin/sh\nfor last; do :; done\necho \"$@\" > \"$0.said\"\nexec sh -c \"$last\"\n";
+    let words = ["default/m1", "-l", "me", "-i", "key", "--jump", "root@host", "--artefacts", kept.to_str().unwrap(), "--timeout", "120s"];
+    let ran = debug(here, &words);
+    // Whether all is well with this machine is not for this test to say.
+    assert!(matches!(ran.code, Some(0 | 1)), "{ran:#?}");
+    let said = std::fs::read_to_string(lab.home().join("ssh.said")).unwrap();
+    assert!(said.contains("-p 22 -l me -i key -J root@host -- 10.0.0.5 sh -c") && said.contains("HostKeyAlias="), "{said}");
+    let looked = told(&ran.out)["looked"].to_string();
+    assert!(looked.contains("default/m1 (by ssh me@10.0.0.5)"), "{looked}");
+    assert!(std::fs::read_to_string(kept.join("disk.txt")).unwrap().contains("Mounted on"));
+    assert_eq!(told(&std::fs::read_to_string(kept.join("diagnosis.json")).unwrap()), told(&ran.out));
+
+    // Nobody is let in, and a simulated microVM has no console: nothing could be looked at.
+    let refused = debug("#!/bin/sh\necho 'Permission denied (publickey).' >&2\nexit 255\n", &["m1"]).fails_with_output(2);
+    let unseen = told(&refused)["unseen"].to_string();
+    assert!(unseen.contains("the inside of default/m1") && unseen.contains("Permission denied"), "{unseen}");
+    assert!(unseen.contains("the console of default/m1"), "{unseen}");
+
+    for (words, says) in [
+        (&["m2"][..], "has no microVM m2"),
+        (&["team/"], "names no machine"),
+        (&["m1", "--address", "no way"], "--address: ADDRESS or ADDRESS:PORT is expected"),
+        (&["m1", "--host", "127.0.0.1:1"], "host 127.0.0.1:1 does not tell of its microVMs"),
+    ] {
+        let error = debug("#!/bin/sh\nexit 1\n", words).fails(2);
+        assert!(error.contains(says), "{words:?}: {error}");
+    }
+}

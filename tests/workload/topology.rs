@@ -15,6 +15,7 @@ use crate::support::within;
 use crate::world::CLUSTER;
 use crate::world::Kind;
 use crate::world::MICROVM_CLUSTER;
+use crate::world::MICROVM_MACHINE;
 use crate::world::name;
 
 const NAME: &str = "classy";
@@ -27,6 +28,29 @@ fn origin(object: &Value) -> &str {
 
 fn uids(journey: &Journey<'_>) -> BTreeSet<String> {
     journey.microvms().into_iter().map(|(uid, _)| uid).collect()
+}
+
+/// Changes the workers of the topology.
+fn change_workers(journey: &Journey<'_>, change: impl FnOnce(&mut Value)) {
+    let mut workers = journey.world().get(CLUSTER, NAME, NAME)["spec"]["topology"]["workers"].take();
+    change(&mut workers["machineDeployments"][0]);
+    journey.world().merge(CLUSTER, NAME, NAME, &json!({"spec": {"topology": {"workers": workers}}}));
+}
+
+fn scale_workers(journey: &Journey<'_>, count: usize) {
+    change_workers(journey, |workers| workers["replicas"] = json!(count));
+}
+
+/// A label of the topology comes to the MicrovmMachines, and they stay the same.
+fn metadata_goes_along_in_place(journey: &Journey<'_>) {
+    let before = uids(journey);
+    change_workers(journey, |workers| workers["metadata"]["annotations"] = json!({"example.com/note": "in place"}));
+    within(crate::journey::PATIENCE, "the workers' MicrovmMachines have the annotation", || {
+        let machines = journey.world().list(MICROVM_MACHINE, NAME);
+        let noted = machines.iter().filter(|machine| machine["metadata"]["annotations"]["example.com/note"] == "in place").count();
+        if noted == 3 { Ok(()) } else { Err(format!("{noted} have")) }
+    });
+    assert_eq!(uids(journey), before, "no machine is another");
 }
 
 pub fn a_cluster_of_a_class_is_rebased_and_upgraded(stage: &Stage) {
@@ -60,6 +84,13 @@ pub fn a_cluster_of_a_class_is_rebased_and_upgraded(stage: &Stage) {
     journey.world().merge(CLUSTER, NAME, NAME, &json!({"spec": {"topology": {"version": NEW}}}));
     (control_plane.version, workers.version) = (NEW, NEW);
     journey.available(control_plane, workers);
+    crate::contract::the_provider_keeps_every_rule_of_the_contract(&journey);
+    for count in [3, 1, 3] {
+        workers.count = count;
+        scale_workers(&journey, count);
+        journey.available(control_plane, workers);
+    }
+    metadata_goes_along_in_place(&journey);
 
     journey.end();
     within(crate::journey::PATIENCE, "only the classes' templates are left", || {

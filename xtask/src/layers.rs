@@ -9,14 +9,15 @@ use anyhow::bail;
 use serde::Deserialize;
 
 /// Lowest first. Crates of one layer do not know one another.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["capstead-reconcile", "capstead-template", "capstead-artifact"],
     &["capstead-capi"],
     &["capstead-engine", "capstead-flintlock", "capstead-hostnet", "capstead-image", "capstead-vmm", "capstead-workload"],
     &["capstead-provider"],
-    &["capstead-plane", "capstead-lab", "capstead-hostd", "capstead-preflight"],
+    &["capstead-plane", "capstead-lab", "capstead-hostd", "capstead-nodeimage", "capstead-preflight"],
     &["capstead-microvm"],
     &["capstead-doctor"],
+    &["capstead-journeys"],
     &["capstead"],
     &["xtask"],
 ];

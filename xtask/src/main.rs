@@ -1,10 +1,12 @@
 //! Makes the generated files, and checks what no compiler checks.
 
+mod api_reference;
 mod cli_reference;
 mod components;
 mod kubernetes_types;
 mod layers;
 mod objects;
+mod templates;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 enum Task {
-    /// Make the generated files: objects of the built-in components, the command-line reference, the types of Kubernetes
+    /// Make the generated files: objects of the built-in components, the references of the command line and of the kinds, the types of Kubernetes, cluster templates
     Generate {
         /// Change nothing; fail if a file is not what would be made
         #[arg(long)]
@@ -38,7 +40,9 @@ fn main() -> anyhow::Result<()> {
             let mut files = objects::generate()?;
             files.extend(components::generate()?);
             files.push(cli_reference::generate());
+            files.push(api_reference::generate()?);
             files.push(kubernetes_types::generate(root)?);
+            files.extend(templates::generate(root)?);
             write(root, &files, check)
         }
     }

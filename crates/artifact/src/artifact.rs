@@ -63,6 +63,9 @@ pub struct GoSource {
     /// `go build -ldflags`. `{version}` and `{bareVersion}` are expanded.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ldflags: String,
+    /// Some of it is C, which is linked in statically: gcc and libc's static library are needed, and nothing is built for another platform.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cgo: bool,
 }
 
 /// An [`Artifact`] that cannot be used as written.

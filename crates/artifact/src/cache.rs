@@ -123,7 +123,15 @@ pub(crate) enum Made {
     #[serde(rename_all = "camelCase")]
     Oci { reference: String, file: String },
     #[serde(rename_all = "camelCase")]
-    Go { package: String, ldflags: String, go_mod: String, go_sum: String },
+    Go {
+        package: String,
+        ldflags: String,
+        // What was built before there was C is as it was.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        cgo: bool,
+        go_mod: String,
+        go_sum: String,
+    },
 }
 
 impl Recipe {
@@ -184,9 +192,14 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
+    /// The cache as it is, to look into: nothing is made.
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
     /// Makes the folders, private to the user, and clears what dead runs left.
     pub(crate) fn open(root: &Path) -> Result<Self, CacheError> {
-        let cache = Self { root: root.to_path_buf() };
+        let cache = Self::at(root);
         make_folder(root)?;
         let meta = fs::metadata(root).map_err(|error| CacheError::at(root, error))?;
         let user = rustix::process::geteuid().as_raw();

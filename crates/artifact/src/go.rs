@@ -1,7 +1,7 @@
 //! Building a binary with Go from a pinned pair of `go.mod` and `go.sum`.
 //!
 //! The user's Go environment (`GOPROXY`, `GOFLAGS`, `GOCACHE`, ...) is kept; what must hold for the result to be what was pinned
-//! (`-mod=readonly`, no workspace, no C) is set.
+//! (`-mod=readonly`, no workspace, C only where it was asked for) is set.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -126,6 +126,7 @@ pub(crate) struct Build<'a> {
     pub(crate) modules: &'a GoModules,
     pub(crate) package: &'a str,
     pub(crate) ldflags: &'a str,
+    pub(crate) cgo: bool,
     pub(crate) platform: &'a Platform,
     pub(crate) search_path: &'a OsStr,
 }
@@ -141,11 +142,15 @@ impl Build<'_> {
         let mut command = Command::new(&go);
         // -v names each package as it is compiled. It also ends an orphan whose parent was killed: the pipe it writes to is closed.
         command.args(["build", "-mod=readonly", "-trimpath", "-v"]);
-        if !self.ldflags.is_empty() {
-            command.arg(format!("-ldflags={}", self.ldflags));
+        let ldflags = self.ldflags();
+        if !ldflags.is_empty() {
+            command.arg(format!("-ldflags={ldflags}"));
         }
         command.arg("-o").arg(&output).arg(self.package).current_dir(&module);
-        command.env("CGO_ENABLED", "0").env("GOOS", &self.platform.os).env("GOARCH", &self.platform.architecture);
+        command
+            .env("CGO_ENABLED", if self.cgo { "1" } else { "0" })
+            .env("GOOS", &self.platform.os)
+            .env("GOARCH", &self.platform.architecture);
         command.env("GO111MODULE", "on").env("GOWORK", "off").env("GOTMPDIR", &temporary);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
 
@@ -169,6 +174,14 @@ impl Build<'_> {
             return Err(tail.failed(format!("build {}", self.package), status));
         }
         Ok(output)
+    }
+
+    /// A program has to run where there are no libraries: in images made of nothing else.
+    fn ldflags(&self) -> Cow<'_, str> {
+        if self.cgo {
+            return format!("{} -linkmode external -extldflags -static", self.ldflags).trim_start().to_owned().into();
+        }
+        self.ldflags.into()
     }
 }
 

@@ -45,16 +45,17 @@ pub enum PathError {
 /// Finds the artifact in the folder given by the user, else on the search path.
 ///
 /// A binary on the search path was put there for other purposes, so it is only taken when it tells the wanted version. The folder was
-/// given for this very purpose, so an artifact that has no probe is trusted there.
+/// given for this very purpose, so an artifact that has no probe is trusted there. Without a search path only that folder is looked at.
 pub(crate) async fn find(
     artifact: &Artifact,
     bin_dir: Option<&Path>,
-    search_path: &OsStr,
+    search_path: Option<&OsStr>,
     report: Reporter<'_>,
 ) -> Result<PathBuf, PathError> {
     let mut said = Vec::new();
     let given = bin_dir.map(Path::to_path_buf);
-    let on_path = artifact.probe.is_some().then(|| std::env::split_paths(search_path)).into_iter().flatten();
+    let trusted = search_path.filter(|_| artifact.probe.is_some());
+    let on_path = trusted.map(std::env::split_paths).into_iter().flatten();
     for folder in given.into_iter().chain(on_path.filter(|folder| folder.is_absolute())) {
         let file = folder.join(&artifact.name);
         if !is_executable(&file) {
@@ -69,10 +70,11 @@ pub(crate) async fn find(
         }
     }
     if said.is_empty() {
-        let folders = match (bin_dir, &artifact.probe) {
+        let folders = match (bin_dir, trusted) {
             (Some(folder), Some(_)) => format!("{} or the search path", folder.display()),
             (Some(folder), None) => folder.display().to_string(),
             (None, Some(_)) => "the search path".to_owned(),
+            (None, None) if search_path.is_none() => "any given folder (the search path is not used)".to_owned(),
             (None, None) => "any given folder (its version cannot be checked, so the search path is not used)".to_owned(),
         };
         Err(PathError::NotFound { name: artifact.name.clone(), folders })

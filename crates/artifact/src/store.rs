@@ -1,7 +1,7 @@
 //! The way from an [`Artifact`] to a file.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -14,7 +14,7 @@ use crate::oci::layers::LayerError;
 use crate::oci::{Mirrors, OciError};
 use crate::platform::Platform;
 use crate::probe::{self, PathError};
-use crate::progress::{Progress, Reporter};
+use crate::progress::{NoProgress, Progress, Reporter};
 
 mod job;
 
@@ -29,12 +29,20 @@ pub struct FetchOptions {
     pub bin_dir: Option<PathBuf>,
     /// Where binaries, and `go`, are looked for: folders as in `PATH`. `None` is the environment's `PATH`.
     pub search_path: Option<OsString>,
+    /// Binaries are not looked for on the search path: what happens to be installed here must make no difference.
+    pub ignore_installed: bool,
     /// The pinned module sets that [`GoSource::module`](crate::GoSource) may name.
     pub modules: Cow<'static, [GoModules]>,
     /// What the file is for. Another platform than this one rules out the path, and the version of what is fetched is not checked.
     pub platform: Platform,
     /// Registries asked through another address.
     pub mirrors: Mirrors,
+}
+
+impl FetchOptions {
+    fn searched(&self) -> OsString {
+        self.search_path.clone().or_else(|| std::env::var_os("PATH")).unwrap_or_default()
+    }
 }
 
 /// A file that is there.
@@ -151,22 +159,80 @@ impl Store {
     /// # Errors
     /// When the cache does not work ([`FetchError::Cache`]), or every source was tried in vain ([`FetchError::Exhausted`]).
     pub async fn fetch(&self, artifact: &Artifact, options: &FetchOptions, progress: &dyn Progress) -> Result<Fetched, FetchError> {
-        artifact.validate()?;
         let report = Reporter::new(&artifact.name, progress);
-        let search_path = options.search_path.clone().or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+        let search_path = options.searched();
+        let (routes, mut attempts) = match self.known(artifact, options, &search_path, report).await? {
+            Known::Here(fetched) => return Ok(fetched),
+            Known::Elsewhere { routes, attempts } => (routes, attempts),
+        };
+        if !routes.is_empty() {
+            let key = artifact_key(artifact, &options.platform);
+            let lock = self.cache.lock(&key, &format!("fetching {} {}", artifact.name, artifact.version), report).await?;
+            if let Some(fetched) = self.examined(artifact, &routes, report)? {
+                return Ok(fetched);
+            }
+            for route in &routes {
+                let job = Job { cache: &self.cache, artifact, options, search_path: &search_path, report, key: &key, lock: &lock };
+                match job.run(route).await {
+                    Ok((path, record)) => return Ok(from_cache(artifact, path, record, false)),
+                    Err(Failed::Cache(error)) => return Err(error.into()),
+                    Err(Failed::Attempt(error)) => {
+                        report.message(format!("{} did not work: {}", route.source(), chain(&error).lines().next().unwrap_or_default()));
+                        attempts.push(Attempt { source: route.source(), error });
+                    }
+                }
+            }
+        }
+        Err(FetchError::Exhausted {
+            name: artifact.name.clone(),
+            version: artifact.version.clone(),
+            platform: options.platform.clone(),
+            attempts,
+        })
+    }
+
+    /// A file that is here already: in a folder, or in the cache and untouched. Nothing is fetched, and nothing is made, a cache neither.
+    ///
+    /// # Errors
+    /// When the artifact is not usable as written.
+    pub async fn find(cache_root: &Path, artifact: &Artifact, options: &FetchOptions) -> Result<Option<Fetched>, FetchError> {
+        let store = Self { cache: Cache::at(cache_root) };
+        match store.known(artifact, options, &options.searched(), Reporter::new(&artifact.name, &NoProgress)).await? {
+            Known::Here(fetched) => Ok(Some(fetched)),
+            Known::Elsewhere { .. } => Ok(None),
+        }
+    }
+
+    /// The file, if it is here already; else the ways to it.
+    async fn known<'a>(
+        &self,
+        artifact: &'a Artifact,
+        options: &'a FetchOptions,
+        search_path: &OsStr,
+        report: Reporter<'_>,
+    ) -> Result<Known<'a>, FetchError> {
+        artifact.validate()?;
         if artifact.itself {
             let path = std::env::current_exe().map_err(FetchError::Itself)?;
-            return Ok(Fetched { path, version: artifact.version.clone(), source: Origin::Itself, cached: false, digest: None });
+            return Ok(Known::Here(Fetched {
+                path,
+                version: artifact.version.clone(),
+                source: Origin::Itself,
+                cached: false,
+                digest: None,
+            }));
         }
         let mut attempts = Vec::new();
         let mut tried = |source, error| attempts.push(Attempt { source, error });
+        let installed = (!options.ignore_installed).then_some(search_path);
+        let any_folder = installed.is_some() || options.bin_dir.is_some() || options.source == Source::Path;
 
-        if matches!(options.source, Source::Auto | Source::Path) {
+        if matches!(options.source, Source::Auto | Source::Path) && any_folder {
             if options.platform.is_host() {
-                match probe::find(artifact, options.bin_dir.as_deref(), &search_path, report).await {
+                match probe::find(artifact, options.bin_dir.as_deref(), installed, report).await {
                     Ok(path) => {
                         let version = artifact.version.clone();
-                        return Ok(Fetched { path, version, source: Origin::Path, cached: false, digest: None });
+                        return Ok(Known::Here(Fetched { path, version, source: Origin::Path, cached: false, digest: None }));
                     }
                     Err(error) => tried(Source::Path, error.into()),
                 }
@@ -190,32 +256,9 @@ impl Store {
                 None => tried(Source::Go, AttemptError::NotOffered),
             }
         }
-        if let Some(fetched) = self.untouched(artifact, &routes) {
-            return Ok(fetched);
-        }
-        if !routes.is_empty() {
-            let key = artifact_key(artifact, &options.platform);
-            let lock = self.cache.lock(&key, &format!("fetching {} {}", artifact.name, artifact.version), report).await?;
-            if let Some(fetched) = self.examined(artifact, &routes, report)? {
-                return Ok(fetched);
-            }
-            for route in &routes {
-                let job = Job { cache: &self.cache, artifact, options, search_path: &search_path, report, key: &key, lock: &lock };
-                match job.run(route).await {
-                    Ok((path, record)) => return Ok(from_cache(artifact, path, record, false)),
-                    Err(Failed::Cache(error)) => return Err(error.into()),
-                    Err(Failed::Attempt(error)) => {
-                        report.message(format!("{} did not work: {}", route.source(), chain(&error).lines().next().unwrap_or_default()));
-                        tried(route.source(), error);
-                    }
-                }
-            }
-        }
-        Err(FetchError::Exhausted {
-            name: artifact.name.clone(),
-            version: artifact.version.clone(),
-            platform: options.platform.clone(),
-            attempts,
+        Ok(match self.untouched(artifact, &routes) {
+            Some(fetched) => Known::Here(fetched),
+            None => Known::Elsewhere { routes, attempts },
         })
     }
 
@@ -241,6 +284,12 @@ impl Store {
         }
         Ok(None)
     }
+}
+
+/// What is known of an artifact before anything is fetched.
+enum Known<'a> {
+    Here(Fetched),
+    Elsewhere { routes: Vec<Route<'a>>, attempts: Vec<Attempt> },
 }
 
 fn from_cache(artifact: &Artifact, path: PathBuf, record: Record, cached: bool) -> Fetched {

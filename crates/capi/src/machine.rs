@@ -54,6 +54,12 @@ pub trait MachineProvider {
     /// What is waited for when there is no such place now, or when the wish can never be met.
     fn place(subject: &Subject<'_>, wish: &Self::Wish, seen: &Self::Observed) -> Result<String, Blocked>;
 
+    /// Where a machine is that was made by another release or provider, and carries no token: told by its providerID, which then stands for the token.
+    /// `None` where that cannot be told; such a machine is left alone.
+    fn adopt(_id: &ProviderId) -> Option<String> {
+        None
+    }
+
     /// What is there of the machine, and what is to be done so that it is whole. Owns only what carries the claim's token and the object's namespace and name.
     fn present(subject: &Subject<'_>, claim: &Claim, wish: &Self::Wish, seen: &Self::Observed) -> Present<Found, Self::Step>;
 
@@ -239,6 +245,13 @@ fn gone<P: MachineProvider>(wish: &P::Wish, seen: &Observed<P::Observed>, now: T
     if !object.finalizer && object.claim.is_none() {
         return Plan::settled();
     }
+    // It goes with its machine, whoever made that.
+    if object.claim.is_none()
+        && !object.forced
+        && let Some(claim) = adopted::<P>(seen)
+    {
+        return Plan::settled().then(Step::Claim(claim));
+    }
     let leaving = lifecycle::leave(object, seen.grounds, seen.looked, seen.failure.as_ref(), now, |claim| {
         P::absent(&subject(seen), claim, wish, &seen.outside)
     });
@@ -265,7 +278,10 @@ fn there<P: MachineProvider>(wish: &P::Wish, seen: &Observed<P::Observed>, now: 
         return wait(seen, condition::Status::False, blocked);
     }
     let Some(claim) = &seen.object.claim else {
-        // Made before this life cycle, or its annotations were lost: what carries no token is nobody's to act on.
+        // Made before this life cycle, or its annotations were lost: what carries no token is nobody's to act on, unless its name alone is proof.
+        if let Some(claim) = adopted::<P>(seen) {
+            return Plan::settled().then(Step::Claim(claim));
+        }
         if let Some(id) = &seen.provider_id {
             let message = format!("spec.providerID is {id}, but the object holds no ownership token: nothing is done about that machine");
             return rest(seen, Plan::settled(), |status| {
@@ -293,6 +309,12 @@ fn there<P: MachineProvider>(wish: &P::Wish, seen: &Observed<P::Observed>, now: 
         plan.steps.insert(0, Step::Hold);
     }
     plan
+}
+
+/// The claim of a machine that has its name, but was made without a token.
+fn adopted<P: MachineProvider>(seen: &Observed<P::Observed>) -> Option<Claim> {
+    let placement = P::adopt(seen.provider_id.as_ref()?)?;
+    Some(Claim { token: seen.object.uid.clone(), placement })
 }
 
 /// Whether acting on this finding needs a look that shows everything: making, and calling a machine gone.

@@ -1,7 +1,9 @@
 //! The command line.
 
+mod debug;
 mod demo;
 mod doctor;
+pub mod e2e;
 mod fleet;
 mod generate;
 pub mod host;
@@ -12,6 +14,7 @@ pub mod layered;
 pub mod manager;
 pub mod vm;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -19,8 +22,10 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 
+pub use debug::Debug;
 pub use demo::Demo;
 pub use doctor::Doctor;
+pub use e2e::E2e;
 pub use fleet::{Churn, Fleet};
 pub use generate::{Generate, GenerateCluster};
 pub use lab::{AnyKind, FaultAdd, FaultCommand, FaultLs, FaultRm, Flintlock, Lab, Simulator};
@@ -38,7 +43,7 @@ const EXIT_CODES: &str = "Exit codes:
   4  there is no such plane
 
 Defaults can be set in the file $XDG_CONFIG_HOME/capstead/config.yaml (~/.config/capstead/config.yaml), in keys named like the flags
-(name, dataDir, cacheDir, source, binDir, capiVersion, registryMirrors); the environment overrides the file, flags override both.";
+(name, dataDir, cacheDir, source, binDir, capiVersion, registryMirrors, kubernetes, debianMirrors); the environment overrides the file, flags override both.";
 
 /// Kubernetes clusters on hardware you own or rent, through Cluster API.
 #[derive(Debug, Parser)]
@@ -118,17 +123,22 @@ pub enum Command {
     /// Make, look at and delete microVMs of a host, and get into them
     #[command(subcommand)]
     Vm(vm::Vm),
-    /// Look after the images that a host on this machine makes microVMs of
+    /// Look after the images that a host on this machine makes microVMs of, and build them
     #[command(subcommand)]
     Image(image::Image),
     /// Say why clusters of microVMs do not come up: from symptoms to causes, and what to do
     #[command(after_help = doctor::HELP)]
     Doctor(Box<Doctor>),
+    /// Look into one guest, and say why it does not become a node
+    #[command(after_help = debug::HELP)]
+    Debug(Box<Debug>),
     /// Make the objects of a cluster from a template
     #[command(subcommand)]
     Generate(Generate),
-    /// Show a cluster come up on simulated hosts: a plane, the microVM provider, machines that become nodes
+    /// Show a cluster come up: a plane, the microVM provider, hosts, and machines that become nodes; real ones, or simulated
     Demo(Demo),
+    /// Run the acceptance suite: clusters come up on flintlock hosts, real or simulated, are used, and go again
+    E2e(Box<E2e>),
     /// Work with cluster templates
     #[command(subcommand)]
     Template(Template),
@@ -157,6 +167,20 @@ pub enum Command {
     /// Install objects of a component; the supervisor runs this
     #[command(hide = true)]
     Install(Install),
+    /// Let ports of the loopback address be reached at another address of this machine; the demo's plane runs this in its network
+    #[command(hide = true)]
+    Relay(Relay),
+}
+
+/// `relay`.
+#[derive(Debug, Args)]
+pub struct Relay {
+    /// The address.
+    #[arg(long)]
+    pub address: IpAddr,
+    /// A port; can be given several times.
+    #[arg(long = "port", required = true)]
+    pub ports: Vec<u16>,
 }
 
 /// Which plane.
@@ -175,7 +199,7 @@ pub struct Which {
 
 /// Where binaries come from.
 #[derive(Debug, Clone, Args)]
-pub struct Binaries {
+pub struct Sources {
     /// Where binaries come from [default: auto, which is: --bin-dir and PATH, the cache, OCI images, a Go build]
     #[arg(long, env = "CAPSTEAD_SOURCE")]
     pub source: Option<SourceArg>,
@@ -185,6 +209,14 @@ pub struct Binaries {
     /// Ask a registry through another address, as registry.k8s.io=http://127.0.0.1:5000; can be given several times
     #[arg(long, env = "CAPSTEAD_REGISTRY_MIRRORS", value_delimiter = ',', value_name = "REGISTRY=ADDRESS")]
     pub registry_mirror: Vec<String>,
+}
+
+/// A plane's binaries.
+#[derive(Debug, Clone, Args)]
+pub struct Binaries {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub sources: Sources,
     /// The Cluster API version, as v1.14.2 or 1.13 [default: the newest built in]
     #[arg(long, env = "CAPSTEAD_CAPI_VERSION", value_name = "V")]
     pub capi_version: Option<String>,

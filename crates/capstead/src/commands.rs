@@ -1,7 +1,10 @@
 //! One function for each command.
 
+mod cluster;
+mod debug;
 mod demo;
 mod doctor;
+mod e2e;
 mod fleet;
 mod folders;
 mod follow;
@@ -10,9 +13,13 @@ mod host;
 mod image;
 mod inspect;
 mod lab;
+mod lan;
 mod live;
 mod manager;
+mod real;
+mod relay;
 mod simulated;
+mod stages;
 mod telemetry;
 mod template;
 mod tools;
@@ -41,6 +48,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Down(args) => done(runtime()?.block_on(up::down(&config, &args))),
         Command::Supervise(which) => done(up::supervise(&config, &which)),
         Command::Install(args) => done(up::install(&config, &args)),
+        Command::Relay(args) => done(runtime()?.block_on(relay::run(args))),
         Command::Status(args) => inspect::status(&config, &args),
         Command::Ls(args) => done(inspect::ls(&config, &args)),
         Command::Logs(args) => done(inspect::logs(&config, &args)),
@@ -53,8 +61,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Vm(command) => done(runtime()?.block_on(vm::run(command))),
         Command::Image(command) => done(runtime()?.block_on(image::run(&config, command))),
         Command::Doctor(args) => runtime()?.block_on(doctor::run(&args)),
+        Command::Debug(args) => runtime()?.block_on(debug::run(&args)),
         Command::Generate(args) => done(generate::run(args)),
-        Command::Demo(args) => done(runtime()?.block_on(demo::run(&config, args))),
+        Command::E2e(args) => runtime()?.block_on(e2e::run(&config, *args)),
+        Command::Demo(args) => runtime()?.block_on(demo::run(&config, args)),
         Command::Template(args) => done(template::run(args)),
         Command::Lab(Lab::Flintlock(args)) => done(runtime()?.block_on(lab::run(args))),
         Command::Lab(Lab::Fault(command)) => done(runtime()?.block_on(lab::fault::run(&config, command))),

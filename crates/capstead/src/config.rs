@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::cli::Binaries;
 use crate::cli::SourceArg;
+use crate::cli::Sources;
 use crate::cli::Which;
 
 /// The configuration file.
@@ -23,6 +24,8 @@ pub struct Config {
     bin_dir: Option<PathBuf>,
     capi_version: Option<String>,
     registry_mirrors: Option<Vec<String>>,
+    kubernetes: Option<String>,
+    debian_mirrors: Option<Vec<String>>,
 }
 
 impl Config {
@@ -63,8 +66,8 @@ impl Config {
     }
 
     /// Where binaries come from.
-    pub fn source(&self, binaries: &Binaries) -> Option<Source> {
-        let flag = binaries.source.map(|source| match source {
+    pub fn source(&self, sources: &Sources) -> Option<Source> {
+        let flag = sources.source.map(|source| match source {
             SourceArg::Auto => Source::Auto,
             SourceArg::Path => Source::Path,
             SourceArg::Oci => Source::Oci,
@@ -74,8 +77,8 @@ impl Config {
     }
 
     /// Registries asked through another address.
-    pub fn registry_mirrors(&self, binaries: &Binaries) -> Option<String> {
-        self.mirrors(&binaries.registry_mirror)
+    pub fn registry_mirrors(&self, sources: &Sources) -> Option<String> {
+        self.mirrors(&sources.registry_mirror)
     }
 
     /// The same, whichever command has the flag.
@@ -85,14 +88,24 @@ impl Config {
     }
 
     /// The folder of binaries, absolute: the supervisor has another working folder.
-    pub fn bin_dir(&self, binaries: &Binaries) -> anyhow::Result<Option<PathBuf>> {
-        let dir = binaries.bin_dir.as_ref().or(self.bin_dir.as_ref());
+    pub fn bin_dir(&self, sources: &Sources) -> anyhow::Result<Option<PathBuf>> {
+        let dir = sources.bin_dir.as_ref().or(self.bin_dir.as_ref());
         dir.map(|dir| std::fs::canonicalize(dir).with_context(|| format!("--bin-dir {}: no such folder", dir.display()))).transpose()
     }
 
     /// The Cluster API version.
     pub fn capi_version(&self, binaries: &Binaries) -> Option<String> {
         binaries.capi_version.clone().or_else(|| self.capi_version.clone())
+    }
+
+    /// The Kubernetes version of node images.
+    pub fn kubernetes(&self, flag: Option<&String>) -> Option<String> {
+        flag.or(self.kubernetes.as_ref()).cloned()
+    }
+
+    /// Where Debian's packages are; none is wherever its tools look.
+    pub fn debian_mirrors(&self, flag: &[String]) -> Vec<String> {
+        if flag.is_empty() { self.debian_mirrors.clone().unwrap_or_default() } else { flag.to_vec() }
     }
 }
 

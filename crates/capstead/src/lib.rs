@@ -25,6 +25,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<cli::Cl
     if args.first().and_then(|name| Path::new(name).file_stem()).is_some_and(|name| name == cli::host::FLINTLOCKD) {
         args.insert(1, "host".into());
     }
+    if args.get(1).is_some_and(|word| word == "e2e") {
+        args = cli::e2e::from_go(args);
+    }
     let runs_host = args.get(1).is_some_and(|word| word == "host") && args.get(2).is_some_and(|word| word == "run");
     let mut command = cli::Cli::command();
     if runs_host {

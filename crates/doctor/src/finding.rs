@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::picture::Unseen;
+use crate::redact::redact;
 
 /// How bad it is, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,6 +80,7 @@ impl Finding {
     /// With more of it.
     pub(crate) fn with(mut self, evidence: impl IntoIterator<Item = Evidence>) -> Self {
         for mut evidence in evidence {
+            evidence.said = redact(&evidence.said);
             if self.evidence.contains(&evidence) {
                 continue;
             }
@@ -86,13 +88,21 @@ impl Finding {
                 self.more += 1;
                 continue;
             }
-            if evidence.said.chars().count() > LONGEST {
-                evidence.said = evidence.said.chars().take(LONGEST).chain(['…']).collect();
-            }
+            evidence.said = shortened(evidence.said);
             self.evidence.push(evidence);
         }
         self
     }
+}
+
+/// Without its middle, where it is long: programs begin with who speaks, and end with why.
+fn shortened(said: String) -> String {
+    let over = said.chars().count().saturating_sub(LONGEST);
+    if over == 0 {
+        return said;
+    }
+    let head = LONGEST / 3;
+    said.chars().take(head).chain(['…']).chain(said.chars().skip(head + over)).collect()
 }
 
 /// All that was found.

@@ -10,7 +10,10 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::finding::Evidence;
+use crate::node::Node;
 use crate::object::Object;
+
+pub use crate::rules::addresses_on_console;
 
 /// Everything that was looked at, at one time.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +26,8 @@ pub struct Picture {
     pub reached: BTreeMap<String, Reach>,
     /// Hosts of microVMs.
     pub hosts: Vec<Host>,
+    /// Guests that were looked into.
+    pub nodes: Vec<Node>,
     /// Text to be explained.
     pub logs: Vec<Log>,
     /// What could not be looked at.
@@ -135,7 +140,15 @@ impl Picture {
     /// Nothing is known.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self { now, management: Management::NotAsked, reached: BTreeMap::new(), hosts: Vec::new(), logs: Vec::new(), unseen: Vec::new() }
+        Self {
+            now,
+            management: Management::NotAsked,
+            reached: BTreeMap::new(),
+            hosts: Vec::new(),
+            nodes: Vec::new(),
+            logs: Vec::new(),
+            unseen: Vec::new(),
+        }
     }
 
     /// All objects of the management cluster.

@@ -7,11 +7,14 @@ mod host;
 mod lines;
 mod machine;
 mod management;
+mod node;
 mod pool;
 mod prepared;
 mod webhook;
 
 use jiff::Timestamp;
+
+pub use guest::addresses_on_console;
 
 use crate::finding::Diagnosis;
 use crate::finding::Finding;
@@ -42,7 +45,7 @@ fn lasting(picture: &Picture, since: Option<Timestamp>) -> Severity {
 
 /// All rules, in the order in which one thing rests on another.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    let all: [&'static [Rule]; 10] = [
+    let all: [&'static [Rule]; 11] = [
         management::RULES,
         webhook::RULES,
         pool::RULES,
@@ -50,6 +53,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         prepared::RULES,
         bootstrap::RULES,
         machine::RULES,
+        node::RULES,
         guest::RULES,
         endpoint::RULES,
         lines::RULES,
@@ -82,8 +86,9 @@ fn looked(picture: &Picture) -> Vec<String> {
             (all, some) => format!("host {} (microVMs: {all}, consoles: {some})", host.name),
         }
     });
+    let nodes = picture.nodes.iter().map(|node| format!("{} (by {})", node.subject.name, node.by));
     let logs = picture.logs.iter().map(|log| log.source.clone());
-    management.into_iter().chain(hosts).chain(logs).collect()
+    management.into_iter().chain(hosts).chain(nodes).chain(logs).collect()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod name;
 mod object;
 mod queue;
 pub mod serve;
+pub mod storage;
 mod store;
 mod violation;
 pub mod watch;

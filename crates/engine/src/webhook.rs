@@ -110,6 +110,13 @@ impl Webhooks {
         self
     }
 
+    /// Says what is unwise about objects that are let through at `path`, to whoever applies them.
+    #[must_use]
+    pub fn warning<K: DeserializeOwned + 'static>(mut self, path: &str, warn: impl Fn(&K) -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.hooks(path).warn = Some(Box::new(admission::warning(warn)));
+        self
+    }
+
     /// Converts objects sent to `/convert` to the `apiVersion` that is asked for.
     #[must_use]
     pub fn conversion<E: Display>(mut self, convert: impl Fn(Value, &str) -> Result<Value, E> + Send + Sync + 'static) -> Self {

@@ -76,14 +76,14 @@ impl Client {
         Ok(Self::over(address, patient(address::endpoint(address)?, &limits).connect_lazy(), limits))
     }
 
-    /// A client of a host that wants TLS, or a token. Nothing is connected yet. Must be called within a Tokio runtime.
+    /// A client of a host that wants TLS or a token, or is behind a proxy. Nothing is connected yet. Must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
     /// When `address` cannot be one, or what `access` holds is not fit for its purpose.
     pub fn with_access(address: &str, access: &Access, limits: Limits) -> Result<Self, AccessError> {
         let endpoint = patient(access.endpoint(address)?, &limits);
-        Ok(Self { authorization: access.authorization()?, ..Self::over(address, endpoint.connect_lazy(), limits) })
+        Ok(Self { authorization: access.authorization()?, ..Self::over(address, access.connect(&endpoint)?, limits) })
     }
 
     /// A client over a channel that the caller made from an endpoint and a connector of its own. `host` is what errors call it.

@@ -9,15 +9,13 @@ mod client;
 mod error;
 pub mod json;
 mod listing;
-mod pool;
 pub mod rules;
 
-pub use access::{Access, AccessError, Tls};
+pub use access::{Access, AccessError, Tls, check_proxy};
 pub use address::{AddressError, check_address};
 pub use client::{Client, Limits};
 pub use error::{Call, CallError, Cause};
 pub use listing::Listed;
-pub use pool::Pool;
 
 /// Messages and service of package `microvm.services.api.v1alpha1`.
 #[allow(missing_docs, missing_debug_implementations, clippy::all)]

@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use capstead_flintlock::api::micro_vm_server::{MicroVm as Service, MicroVmServer};
 use capstead_flintlock::api::*;
 use capstead_flintlock::{Access, AccessError, CallError, Client, Limits, Tls};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
@@ -95,7 +98,7 @@ async fn a_host_is_reached_by_certificates_and_a_token() {
         identity: Some((cert.into_bytes(), key.into_bytes())),
         server_name: Some("host.test".to_owned()),
     };
-    let access = Access { tls: Some(tls.clone()), token: Some("open sesame".to_owned()) };
+    let access = Access { tls: Some(tls.clone()), token: Some("open sesame".to_owned()), proxy: None };
     let list = async |access: &Access| Client::with_access(&address, access, Limits::default()).unwrap().all("", "").await;
     assert_eq!(list(&access).await.unwrap(), []);
     let client = Client::with_access(&address, &access, Limits::default()).unwrap();
@@ -122,12 +125,68 @@ async fn a_host_is_reached_by_certificates_and_a_token() {
     list(&Access { tls: None, ..access }).await.expect_err("TLS is wanted");
 }
 
+/// An HTTP proxy that only CONNECTs; counts the tunnels.
+async fn proxy() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tunnels = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tunnels);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap();
+                let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).expect("a CONNECT").to_owned();
+                let Ok(mut host) = TcpStream::connect(target).await else {
+                    return stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await.unwrap();
+                };
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut host).await;
+            });
+        }
+    });
+    (address, tunnels)
+}
+
+#[tokio::test]
+async fn a_host_behind_a_proxy_is_reached_by_connect_with_tls_through_the_tunnel() {
+    let pki = Pki::new();
+    let address = serve(&pki).await.to_string();
+    let (cert, key) = pki.pair("client", ExtendedKeyUsagePurpose::ClientAuth);
+    let identity = Some((cert.into_bytes(), key.into_bytes()));
+    let tls = Tls { ca: Some(pki.ca.clone().into_bytes()), identity, server_name: Some("host.test".to_owned()) };
+    let (proxy, tunnels) = proxy().await;
+    let through = |proxy: String| Access { tls: Some(tls.clone()), token: Some("open sesame".to_owned()), proxy: Some(proxy) };
+    for (count, proxy) in [format!("http://{proxy}"), proxy.to_string()].into_iter().enumerate() {
+        let client = Client::with_access(&address, &through(proxy), Limits::default()).unwrap();
+        assert_eq!(client.all("", "").await.unwrap(), []);
+        assert_eq!(tunnels.load(Ordering::Relaxed), count + 1);
+    }
+    // A host that is not there, and a proxy that is not: nothing was sent.
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    for (address, proxy) in [(&free, proxy.to_string()), (&address, free.clone())] {
+        let client = Client::with_access(address, &through(proxy), Limits::default()).unwrap();
+        assert!(matches!(client.all("", "").await, Err(CallError::Unsent { .. })));
+    }
+    for bad in ["https://proxy:1", "", "proxy:0", "http://"] {
+        assert!(
+            matches!(Client::with_access(&address, &through(bad.to_owned()), Limits::default()), Err(AccessError::Proxy { .. })),
+            "{bad}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_fit_is_refused_before_anything_is_sent_and_secrets_are_not_told() {
     let with = |address: &str, access: &Access| Client::with_access(address, access, Limits::default());
     assert!(matches!(with("nowhere", &Access::default()), Err(AccessError::Address(_))));
     let tls = Tls { identity: Some((b"cert".to_vec(), b"secret".to_vec())), ..Tls::default() };
-    let access = Access { tls: Some(tls), token: Some("secret".to_owned()) };
+    let access = Access { tls: Some(tls), token: Some("secret".to_owned()), proxy: None };
     assert!(matches!(with("127.0.0.1:9090", &access), Err(AccessError::Tls { .. })));
     assert!(!format!("{access:?}").contains("secret"), "{access:?}");
 }

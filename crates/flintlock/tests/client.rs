@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use capstead_flintlock::api::micro_vm_server::{MicroVm as Service, MicroVmServer};
 use capstead_flintlock::api::*;
 use capstead_flintlock::types::{MicroVm, MicroVmSpec};
-use capstead_flintlock::{Call, CallError, Cause, Client, Limits, Pool};
+use capstead_flintlock::{Call, CallError, Cause, Client, Limits};
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -186,23 +186,17 @@ async fn errors_of_a_real_answer_are_sorted() {
 }
 
 #[tokio::test]
-async fn all_calls_to_a_host_share_one_connection() {
+async fn all_calls_of_a_client_share_one_connection() {
     let (address, accepted) = Host::default().serve().await;
-    let (other, other_accepted) = Host::default().serve().await;
-    let pool = Arc::new(Pool::default());
+    let client = Client::new(&address.to_string(), Limits::default()).unwrap();
     let calls: Vec<_> = (0..50)
         .map(|_| {
-            let pool = pool.clone();
-            tokio::spawn(async move { pool.client(&address.to_string()).unwrap().delete("here").await })
+            let client = client.clone();
+            tokio::spawn(async move { client.delete("here").await })
         })
         .collect();
     for call in calls {
         call.await.unwrap().unwrap();
     }
-    pool.client(&other.to_string()).unwrap().delete("here").await.unwrap();
-    assert_eq!((accepted.load(Ordering::SeqCst), other_accepted.load(Ordering::SeqCst)), (1, 1));
-
-    pool.retain(|host| host == other.to_string());
-    pool.client(&address.to_string()).unwrap().delete("here").await.unwrap();
-    assert_eq!(accepted.load(Ordering::SeqCst), 2);
+    assert_eq!(accepted.load(Ordering::SeqCst), 1);
 }

@@ -24,7 +24,7 @@ use crate::tap;
 use crate::tap::Tap;
 
 /// The LAN's bridge.
-pub(crate) const BRIDGE: &str = "br0";
+pub const BRIDGE: &str = "br0";
 /// The interface of the way out.
 pub(crate) const UPLINK: &str = "uplink";
 /// What a reply begins with: the process may say other things before.

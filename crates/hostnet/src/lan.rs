@@ -128,15 +128,18 @@ impl Plan {
     }
 }
 
-/// One LAN.
+/// One LAN. Besides microVMs, any program can run in it: put [`Lan::enter`] before its command.
 #[derive(Clone, Debug)]
-pub(crate) struct Lan<'a> {
+pub struct Lan<'a> {
     /// The folder of the host's network.
     pub dir: &'a Path,
+    /// Whose it is: what is ours carries this.
     pub instance: &'a str,
+    /// Its name among those of the instance.
     pub name: &'a str,
+    /// Which address is whose.
     pub plan: Plan,
-    /// How the daemon runs itself once more.
+    /// How the daemon runs itself once more, to call [`agent::run`].
     pub agent: &'a [OsString],
     /// The user of its VMMs where we are root and they are not: then it has no user namespace, in which there would be no other user than ours.
     pub owner: Option<u32>,
@@ -174,6 +177,7 @@ impl Lan<'_> {
     }
 
     /// Who holds its namespaces, if it is up.
+    #[must_use]
     pub fn find(&self) -> Option<OwnedProcess> {
         process::find(&self.mark(Role::Lan))
     }
@@ -196,11 +200,15 @@ impl Lan<'_> {
     }
 
     /// What to put before a command, so that it runs within.
+    #[must_use]
     pub fn enter(&self, holder: &OwnedProcess) -> Vec<String> {
         agent::enter(holder.pid, self.has_users(holder.pid))
     }
 
-    /// Brings it up, or finds it: namespaces, way out, bridge.
+    /// Brings it up, or finds it: namespaces, way out, bridge ([`agent::BRIDGE`], with [`Plan::bridge`] as its address).
+    ///
+    /// # Errors
+    /// Something is missing for it, does not start, or fails. Call again.
     pub async fn ensure(&self) -> Result<OwnedProcess, LanError> {
         OpenOptions::new().read(true).write(true).open(tun::DEVICE).map_err(LanError::Tun)?;
         if self.find().is_none() {
@@ -220,7 +228,7 @@ impl Lan<'_> {
     }
 
     /// Makes a tap on its bridge, or finds it.
-    pub async fn tap(&self, holder: &OwnedProcess, tap: Tap) -> Result<Link, LanError> {
+    pub(crate) async fn tap(&self, holder: &OwnedProcess, tap: Tap) -> Result<Link, LanError> {
         let request = Request::Tap(Tap { bridge: Some(agent::BRIDGE.into()), ..tap });
         match self.call(holder, &request).await? {
             Reply::Tap(link) => Ok(link),
@@ -228,13 +236,16 @@ impl Lan<'_> {
         }
     }
 
-    /// Lets these ports of the host, and no others, lead to a guest.
+    /// Lets these ports of the host's loopback address, and no others, lead to an address in the LAN.
+    ///
+    /// # Errors
+    /// The way out does not answer, or a port is taken.
     pub async fn forward(&self, guest: Ipv4Addr, forwards: &[Forward]) -> Result<(), LanError> {
         Ok(slirp::forward(&self.socket(), guest, forwards).await?)
     }
 
     /// Devices within, if it is up.
-    pub async fn devices(&self) -> Result<Vec<OwnedDevice>, LanError> {
+    pub(crate) async fn devices(&self) -> Result<Vec<OwnedDevice>, LanError> {
         let Some(holder) = self.find() else { return Ok(Vec::new()) };
         self.settled(&holder).await?;
         match self.call(&holder, &Request::List { instance: self.instance.into() }).await? {
@@ -244,7 +255,7 @@ impl Lan<'_> {
     }
 
     /// Removes what a microVM has within. That the LAN is down is no error.
-    pub async fn delete(&self, uid: &str, guests: impl Iterator<Item = Ipv4Addr>) -> Result<(), LanError> {
+    pub(crate) async fn delete(&self, uid: &str, guests: impl Iterator<Item = Ipv4Addr>) -> Result<(), LanError> {
         let Some(holder) = self.find() else { return Ok(()) };
         self.settled(&holder).await?;
         self.call(&holder, &Request::Delete { instance: self.instance.into(), uid: uid.into() }).await?;
@@ -263,7 +274,10 @@ impl Lan<'_> {
         }
     }
 
-    /// Takes it down: its way out, its namespaces and all within, its files.
+    /// Takes it down: its way out, its namespaces, its files. That it is down is no error. A namespace lives as long as something runs in it: end that first.
+    ///
+    /// # Errors
+    /// A process does not end, or a file cannot be removed. Call again.
     pub async fn remove(&self) -> Result<(), LanError> {
         self.stop(Role::Uplink).await?;
         self.stop(Role::Lan).await?;

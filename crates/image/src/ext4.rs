@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use mkext4::{FsBuilder, InodeCount, InodeHandle, RegionSink, SpecialKind};
 use thiserror::Error;
 
+use crate::part::Part;
 use crate::tree::{Content, InodeId, Kind, Meta, Tree};
 
 mod acl;
@@ -223,23 +224,6 @@ fn meta_of(meta: &Meta) -> mkext4::Meta {
 
 fn entry(path: &str, error: &mkext4::Error) -> Ext4Error {
     Ext4Error::Entry { path: path.to_owned(), reason: error.to_string() }
-}
-
-/// A part of a file as a stream.
-struct Part<'a> {
-    file: &'a File,
-    at: u64,
-    left: u64,
-}
-
-impl Read for Part<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).map_or(out.len(), |left| left.min(out.len()));
-        let count = self.file.read_at(&mut out[..most], self.at)?;
-        self.at += count as u64;
-        self.left -= count as u64;
-        Ok(count)
-    }
 }
 
 /// Writes what is not zero: the file has holes everywhere else.

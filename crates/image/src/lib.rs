@@ -5,6 +5,7 @@ mod digest;
 pub mod ext4;
 pub mod guest_data;
 mod limits;
+pub mod part;
 pub mod pull;
 pub mod push;
 pub mod reference;

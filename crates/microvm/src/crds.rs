@@ -1,7 +1,7 @@
 //! The CustomResourceDefinitions.
 
 use capstead_capi::crd::{Conversion, CrdBuilder, CrdError};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, ValidationRule};
 
 use crate::api::{v1alpha1, v1alpha2};
 
@@ -17,12 +17,27 @@ pub fn crds(conversion: &Conversion) -> Result<Vec<CustomResourceDefinition>, Cr
             .and::<v1alpha1::MicrovmClusterTemplate>()
             .conversion(conversion())
             .build()?,
-        CrdBuilder::stored::<v1alpha2::MicrovmMachine>().and::<v1alpha1::MicrovmMachine>().conversion(conversion()).build()?,
+        named_once(CrdBuilder::stored::<v1alpha2::MicrovmMachine>().and::<v1alpha1::MicrovmMachine>().conversion(conversion()).build()?),
         CrdBuilder::stored::<v1alpha2::MicrovmMachineTemplate>()
             .and::<v1alpha1::MicrovmMachineTemplate>()
             .conversion(conversion())
             .build()?,
     ])
+}
+
+/// The API server itself refuses another providerID than the first. Of machines only: a template's schema must not compare with the object as it was, for that
+/// cannot see the dry runs of a topology.
+fn named_once(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let spec = schema.and_then(|schema| schema.properties.as_mut()?.get_mut("spec"));
+        if let Some(id) = spec.and_then(|spec| spec.properties.as_mut()?.get_mut("providerID")) {
+            let message = Some("is immutable once it is set".to_owned());
+            id.x_kubernetes_validations =
+                Some(vec![ValidationRule { rule: "self == oldSelf".into(), message, ..ValidationRule::default() }]);
+        }
+    }
+    crd
 }
 
 #[cfg(test)]

@@ -11,15 +11,23 @@
 //!
 //! The rest reaches outside: [`runtimes`] looks at hosts, all machines of one at once, and carries out what was decided.
 
+mod access;
 pub mod api;
 pub mod cluster;
 pub mod convert;
 pub mod crds;
+mod endpoint;
 mod hosts;
 pub mod machine;
+mod placed;
+mod placement;
 mod runtime;
+mod secrets;
 pub mod spec;
+pub mod template;
 pub mod validate;
+pub mod warnings;
+mod watched;
 mod webhooks;
 
 pub use runtime::{MicrovmClusters, MicrovmMachines, runtimes};

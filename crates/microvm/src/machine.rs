@@ -10,7 +10,8 @@ use capstead_engine::Violation;
 use capstead_flintlock::types::micro_vm_status::MicroVmState;
 use capstead_reconcile::Plan;
 
-use crate::api::v1alpha2::{MicrovmCluster, MicrovmMachine, VmState};
+use crate::api::v1alpha2::{MicrovmCluster, MicrovmMachine, Strategy, VmState};
+use crate::placement::{Load, choose};
 use crate::validate::{cidr, validate_cluster, validate_machine};
 
 /// The scheme of provider ids: `microvm://<host>/<uid>`.
@@ -24,7 +25,7 @@ pub const NO_HOST: &str = "NoHost";
 pub const INVALID_SPEC: &str = "InvalidSpec";
 
 /// The field that lists the hosts.
-const POOL: &str = "spec.placement.staticPool.hosts of the MicrovmCluster";
+pub(crate) const POOL: &str = "spec.placement.staticPool.hosts of the MicrovmCluster";
 
 /// The provider of machines.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub struct Microvms;
 pub struct Wish {
     /// The pool.
     pub hosts: Vec<Host>,
+    /// How one of it is chosen.
+    pub strategy: Strategy,
+    /// The host that was booked, or why none could be; chosen by the name alone when `None`.
+    pub booked: Option<Result<String, Blocked>>,
     /// The addresses the guest is given.
     pub addresses: Vec<MachineAddress>,
     /// What is wrong with it all; the field says of which object.
@@ -48,6 +53,8 @@ pub struct Host {
     pub endpoint: String,
     /// Whether control plane machines may be placed here.
     pub control_plane_allowed: bool,
+    /// The most machines that are placed here.
+    pub most: Option<usize>,
 }
 
 impl Wish {
@@ -66,7 +73,8 @@ impl Wish {
         violations.extend(of("MicrovmMachine", validate_machine(machine, None)));
         let statics = machine.spec.vm.network_interfaces.iter().filter_map(|interface| cidr(interface.address.as_deref()?));
         let addresses = statics.map(|address| MachineAddress::new(MachineAddressType::InternalIp, address.to_string())).collect();
-        Self { hosts: hosts(cluster), addresses, violations }
+        let strategy = cluster.spec.placement.static_pool.as_ref().and_then(|pool| pool.strategy).unwrap_or_default();
+        Self { hosts: hosts(cluster), strategy, booked: None, addresses, violations }
     }
 }
 
@@ -74,7 +82,13 @@ impl Wish {
 #[must_use]
 pub fn hosts(cluster: &MicrovmCluster) -> Vec<Host> {
     let pool = cluster.spec.placement.static_pool.iter().flat_map(|pool| &pool.hosts);
-    pool.map(|host| Host { endpoint: host.endpoint.clone(), control_plane_allowed: host.controlplane_allowed }).collect()
+    let most = |most: i32| usize::try_from(most).unwrap_or_default();
+    let host = |host: &crate::api::v1alpha2::Host| Host {
+        endpoint: host.endpoint.clone(),
+        control_plane_allowed: host.controlplane_allowed,
+        most: host.max_microvms.map(most),
+    };
+    pool.map(host).collect()
 }
 
 /// What was seen at the claim's host, or without a claim at the host where the machine would be placed.
@@ -165,6 +179,12 @@ pub fn provider_id(host: &str, uid: &str) -> Option<ProviderId> {
     format!("{SCHEME}://{host}/{uid}").parse().ok()
 }
 
+/// Host and uid of a provider id; `None` of another provider's.
+#[must_use]
+pub fn parts(id: &ProviderId) -> Option<(&str, &str)> {
+    id.as_str().strip_prefix(SCHEME)?.strip_prefix("://")?.rsplit_once('/')
+}
+
 /// The microVM that is the machine: the one it is known by, or else the one furthest on, of these the oldest (uids grow with time).
 #[must_use]
 pub fn chosen<'a>(host: &str, known_by: Option<&ProviderId>, seen: &'a [Microvm]) -> Option<&'a Microvm> {
@@ -185,8 +205,7 @@ impl MachineProvider for Microvms {
         matches!(step, Step::Create { .. })
     }
 
-    /// Where the Machine says; or else where upstream places it: by checksum of its name over the sorted hosts. Control plane machines go to
-    /// hosts that allow them, if any does.
+    /// Where the Machine says; or else what was booked; or else what is chosen by the name.
     fn place(subject: &Subject<'_>, wish: &Wish, _: &Observed) -> Result<String, Blocked> {
         if let Some(violation) = wish.violations.first() {
             return Err(invalid(violation));
@@ -199,15 +218,13 @@ impl MachineProvider for Microvms {
             };
             return if known { Ok(wanted.to_owned()) } else { Err(blocked()) };
         }
-        let allowed = wish.hosts.iter().filter(|host| host.control_plane_allowed || !subject.control_plane);
-        let mut hosts: Vec<&str> = allowed.map(|host| host.endpoint.as_str()).collect();
-        if hosts.is_empty() {
-            hosts = wish.hosts.iter().map(|host| host.endpoint.as_str()).collect();
-        }
-        hosts.sort_unstable();
-        let sum = u64::from(crc32fast::hash(subject.name.as_bytes()));
-        let host = sum.checked_rem(hosts.len() as u64).and_then(|at| hosts.get(usize::try_from(at).ok()?));
-        host.map(|host| (*host).to_owned()).ok_or_else(|| Blocked::new(NO_HOST, POOL, "names no host"))
+        wish.booked.clone().unwrap_or_else(|| choose(subject, wish, |_| Load::default()))
+    }
+
+    /// Upstream's machines: their hosts made the uid, and no other microVM ever has it.
+    fn adopt(id: &ProviderId) -> Option<String> {
+        let (host, uid) = parts(id)?;
+        (!host.is_empty() && !uid.is_empty()).then(|| host.to_owned())
     }
 
     fn present(subject: &Subject<'_>, claim: &Claim, wish: &Wish, seen: &Observed) -> Present<Found, Step> {

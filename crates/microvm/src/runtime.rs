@@ -4,32 +4,73 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use capstead_capi::lifecycle::Blocked;
 use capstead_capi::machine::{MachineProvider, Subject};
+use capstead_capi::meta::{externally_managed, is_control_plane, owner_cluster};
 use capstead_capi::ownership::Claim;
 use capstead_engine::{Name, News, error_chain};
-use capstead_flintlock::{AddressError, CallError, Limits, Pool};
+use capstead_flintlock::CallError;
 use capstead_provider::{Cluster, ClusterRuntime, Machine, MachineRuntime, Runtimes, Wake};
 use capstead_reconcile::{Outcome, Timestamp};
+use kube::Client;
 
+use crate::access::Reach;
 use crate::api::v1alpha2::{MicrovmCluster, MicrovmMachine};
-use crate::hosts::Hosts;
+use crate::hosts::{At, HostError, Hosts, Own};
+use crate::placed::{Placed, Who};
+use crate::placement::choose;
+use crate::secrets::Secrets;
+use crate::watched::{Watched, What};
 use crate::{cluster, machine, spec};
 
 /// Machines, as microVMs on flintlock hosts.
 #[derive(Debug)]
 pub struct MicrovmMachines {
-    hosts: Hosts,
+    hosts: Arc<Hosts>,
+    placed: Placed,
+    wake: Wake,
 }
 
-/// Clusters: nothing outside is theirs.
+/// Clusters: nothing outside is theirs, but whether it answers is looked at.
 #[derive(Debug)]
-pub struct MicrovmClusters;
+pub struct MicrovmClusters {
+    watched: Watched,
+}
 
-/// Both halves. `machines` is how a machine is asked for when its host has news.
+/// Both halves. `client` reads the Secrets that hosts are reached with; `machines` and `clusters` are how one is asked for when there is news of it.
 #[must_use]
-pub fn runtimes(machines: Wake) -> Runtimes<MicrovmMachines, MicrovmClusters> {
-    let hosts = Hosts::new(Pool::new(Limits::default()), machines);
-    Runtimes { machines: Arc::new(MicrovmMachines { hosts }), clusters: Arc::new(MicrovmClusters) }
+pub fn runtimes(client: Client, machines: Wake, clusters: Wake) -> Runtimes<MicrovmMachines, MicrovmClusters> {
+    let hosts = Arc::new(Hosts::new(Secrets::new(client), machines.clone()));
+    let watched = Watched::new(Arc::clone(&hosts), clusters);
+    Runtimes {
+        machines: Arc::new(MicrovmMachines { hosts, placed: Placed::default(), wake: machines }),
+        clusters: Arc::new(MicrovmClusters { watched }),
+    }
+}
+
+impl MicrovmMachines {
+    /// Books a host for a machine that has no claim yet, by what is known of all hosts now.
+    fn book(&self, machine: &Machine<Self>, wish: &machine::Wish) -> Result<String, Blocked> {
+        let reach = Reach::of(machine.cluster.as_deref());
+        let who = who(machine);
+        let subject = Subject {
+            namespace: &machine.name.namespace,
+            name: &machine.name.name,
+            provider_id: None,
+            failure_domain: None,
+            control_plane: who.control_plane,
+        };
+        let is_down = |address: &str| self.hosts.down(At { address, reach: &reach }).is_some();
+        self.placed.book(who, is_down, |load| choose(&subject, wish, load))
+    }
+}
+
+fn who(machine: &Machine<MicrovmMachines>) -> Who<'_> {
+    Who {
+        name: &machine.name,
+        cluster: machine.cluster_name.as_deref().unwrap_or_default(),
+        control_plane: is_control_plane(&*machine.object),
+    }
 }
 
 /// Over the deadline of a call, so that it is the call that says what happened.
@@ -41,7 +82,15 @@ impl MachineRuntime for MicrovmMachines {
     type Cluster = MicrovmCluster;
 
     fn wish(&self, machine: &Machine<Self>) -> machine::Wish {
-        machine::Wish::of(&machine.object, machine.cluster.as_deref())
+        let mut wish = machine::Wish::of(&machine.object, machine.cluster.as_deref());
+        match Claim::read(&*machine.object) {
+            Some(claim) => self.placed.is_at(who(machine), &claim.placement),
+            None if machine.object.metadata.deletion_timestamp.is_none() && wish.violations.is_empty() => {
+                wish.booked = Some(self.book(machine, &wish));
+            }
+            None => (),
+        }
+        wish
     }
 
     async fn look(
@@ -54,6 +103,7 @@ impl MachineRuntime for MicrovmMachines {
         let claim = Claim::read(&*machine.object);
         // Without a token nothing can be owned yet; the look tells whether the host answers.
         let token = claim.as_ref().map(|claim| spec::token(&claim.token)).unwrap_or_default();
+        let is_claimed = claim.is_some();
         let host = match claim {
             Some(claim) => claim.placement,
             None => match machine::Microvms::place(subject, wish, &machine::Observed::default()) {
@@ -62,11 +112,25 @@ impl MachineRuntime for MicrovmMachines {
                 Err(_) => return Some((Some(Timestamp::now()), machine::Observed::default())),
             },
         };
-        let (began, seen) = self.hosts.look(&host, &machine.name, &token, not_before)?;
+        let reach = Reach::of(machine.cluster.as_deref());
+        let own =
+            Own { token: &token, uid: subject.provider_id.and_then(machine::parts).filter(|(at, _)| *at == host).map(|(_, uid)| uid) };
+        let (began, seen) = self.hosts.look(At { address: &host, reach: &reach }, &machine.name, own, not_before)?;
+        // A machine that is nowhere yet need not wait for a host that is down.
+        if !is_claimed
+            && subject.failure_domain.is_none()
+            && matches!(seen, machine::Observed::Unreachable { .. })
+            && self.book(machine, wish).is_ok_and(|other| other != host)
+        {
+            self.wake.wake(machine.name.clone());
+            return None;
+        }
         Some((Some(began), seen))
     }
 
     async fn apply(&self, machine: &Machine<Self>, claim: &Claim, step: &machine::Step) -> Outcome {
+        let reach = Reach::of(machine.cluster.as_deref());
+        let at = |address| At { address, reach: &reach };
         match step {
             machine::Step::Create { host } => {
                 let data = match machine.bootstrap_data().await {
@@ -78,11 +142,11 @@ impl MachineRuntime for MicrovmMachines {
                 };
                 let inputs = spec::Inputs { machine: &machine.object, infrastructure, cluster, claim, bootstrap: &data.value };
                 match spec::spec(&inputs) {
-                    Ok(microvm) => outcome(self.hosts.create(host, &machine.name, microvm).await),
+                    Ok(microvm) => outcome(self.hosts.create(at(host), &machine.name, microvm).await),
                     Err(error) => Outcome::terminal(error_chain(&error)),
                 }
             }
-            machine::Step::Delete { host, uid } => outcome(self.hosts.delete(host, &machine.name, uid).await),
+            machine::Step::Delete { host, uid } => outcome(self.hosts.delete(at(host), &machine.name, uid).await),
         }
     }
 
@@ -108,17 +172,17 @@ impl MachineRuntime for MicrovmMachines {
 
     fn forget(&self, machine: &Name) {
         self.hosts.forget(machine);
+        self.placed.forget(machine).into_iter().for_each(|waiting| self.wake.wake(waiting));
     }
 }
 
-fn outcome(answer: Result<Result<(), CallError>, AddressError>) -> Outcome {
+fn outcome(answer: Result<(), HostError>) -> Outcome {
     match answer {
-        Ok(Ok(())) => Outcome::Done,
-        // The host is not there. The look that follows tells so, and what was never sent need not be waited for.
-        Ok(Err(CallError::Unsent { .. })) => Outcome::Gone,
-        Ok(Err(error @ CallError::Transient { .. })) => Outcome::transient(error_chain(&error)),
-        Ok(Err(error)) => Outcome::terminal(error_chain(&error)),
-        Err(error) => Outcome::terminal(error_chain(&error)),
+        Ok(()) => Outcome::Done,
+        // The host is not there, or cannot be asked. The look that follows tells so, and what was never sent need not be waited for.
+        Err(HostError::Unreachable | HostError::Call(CallError::Unsent { .. })) => Outcome::Gone,
+        Err(HostError::Call(error @ CallError::Transient { .. })) => Outcome::transient(error_chain(&error)),
+        Err(HostError::Call(error)) => Outcome::terminal(error_chain(&error)),
     }
 }
 
@@ -130,8 +194,24 @@ impl ClusterRuntime for MicrovmClusters {
         cluster::Wish::of(&cluster.object)
     }
 
-    async fn look(&self, _: &Cluster<Self>, _: &cluster::Wish, _: Option<Timestamp>) -> Option<(Option<Timestamp>, ())> {
-        Some((Some(Timestamp::now()), ()))
+    /// Nothing is the cluster's own, so any look is good enough.
+    async fn look(
+        &self,
+        cluster: &Cluster<Self>,
+        wish: &cluster::Wish,
+        _: Option<Timestamp>,
+    ) -> Option<(Option<Timestamp>, cluster::Observed)> {
+        // Nobody is asked for a cluster that nobody has yet, or that goes, or that is another system's.
+        let is_ours = owner_cluster(&*cluster.object).is_some() && !externally_managed(&*cluster.object);
+        let seen = if cluster.object.metadata.deletion_timestamp.is_some() || !is_ours {
+            self.watched.forget(&cluster.name);
+            cluster::Observed::default()
+        } else {
+            let hosts = wish.hosts.iter().map(|host| host.endpoint.clone()).collect();
+            let what = What { endpoint: cluster.endpoint.clone(), hosts, reach: Reach::of(Some(&cluster.object)) };
+            self.watched.look(&cluster.name, what)
+        };
+        Some((Some(Timestamp::now()), seen))
     }
 
     async fn apply(&self, _: &Cluster<Self>, _: &Claim, step: &Infallible) -> Outcome {
@@ -146,5 +226,7 @@ impl ClusterRuntime for MicrovmClusters {
         match *step {}
     }
 
-    fn forget(&self, _: &Name) {}
+    fn forget(&self, cluster: &Name) {
+        self.watched.forget(cluster);
+    }
 }

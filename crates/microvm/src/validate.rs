@@ -7,10 +7,11 @@ use std::net::IpAddr;
 
 use capstead_capi::provider::InfraTemplate;
 use capstead_engine::Violation;
-use capstead_flintlock::check_address;
+use capstead_flintlock::{check_address, check_proxy};
 
 use crate::api::v1alpha2::{
-    MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate, NetworkInterface, StaticPool, VmSpec,
+    MicrovmCluster, MicrovmClusterSpec, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate, NetworkInterface, StaticPool,
+    VmSpec,
 };
 
 /// The contract's limit for the name of a failure domain, which a host's endpoint is.
@@ -25,7 +26,16 @@ pub fn validate_cluster(new: &MicrovmCluster) -> Vec<Violation> {
             "is empty: you must supply configuration for a placement option, such as staticPool",
         )];
     };
-    static_pool("spec", pool)
+    let mut violations = static_pool("spec", pool);
+    violations.extend(proxy("spec", &new.spec));
+    violations
+}
+
+/// Through what is no proxy no host is ever reached.
+fn proxy(path: &str, spec: &MicrovmClusterSpec) -> Option<Violation> {
+    let endpoint = &spec.microvm_proxy.as_ref()?.endpoint;
+    let rule = || format!("must be the URL of an HTTP proxy, such as http://proxy:3128, not {endpoint:?}");
+    check_proxy(endpoint).err().map(|_| Violation::new(format!("{path}.microvmProxy.endpoint"), rule()))
 }
 
 fn static_pool(path: &str, pool: &StaticPool) -> Vec<Violation> {
@@ -75,7 +85,9 @@ pub fn validate_cluster_template(
     topology_dry_run: bool,
 ) -> Vec<Violation> {
     validate_template(new, old, topology_dry_run, |path, spec| {
-        spec.placement.static_pool.as_ref().map(|pool| static_pool(path, pool)).unwrap_or_default()
+        let mut violations = spec.placement.static_pool.as_ref().map(|pool| static_pool(path, pool)).unwrap_or_default();
+        violations.extend(proxy(path, spec));
+        violations
     })
 }
 

@@ -6,6 +6,7 @@ use capstead_engine::webhook::{Request, Webhooks};
 use crate::api::v1alpha2::{MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate};
 use crate::convert::convert;
 use crate::validate::{validate_cluster, validate_cluster_template, validate_machine, validate_machine_template};
+use crate::warnings::{warn_cluster, warn_machine, warn_machine_template};
 
 /// Validation and conversion, at the paths that `components.yaml` names.
 #[must_use]
@@ -23,6 +24,9 @@ pub fn webhooks() -> Webhooks {
         .validating(&path("microvmclustertemplate"), |new: &MicrovmClusterTemplate, old, request| {
             validate_cluster_template(new, old, topology_dry_run(request))
         })
+        .warning(&path("microvmcluster"), warn_cluster)
+        .warning(&path("microvmmachine"), warn_machine)
+        .warning(&path("microvmmachinetemplate"), warn_machine_template)
         .conversion(convert)
 }
 

@@ -41,6 +41,17 @@ pub struct Device {
     pub rights: String,
 }
 
+impl Device {
+    /// Whether somebody of these groups, who does not own it, may read and write it.
+    #[must_use]
+    pub fn opens_to(&self, groups: &BTreeSet<String>) -> bool {
+        let (mode, owner) = self.rights.split_once(' ').unwrap_or((&self.rights, ""));
+        let group = owner.split_once(':').map_or("", |(_, group)| group);
+        let mode = u32::from_str_radix(mode, 8).unwrap_or_default();
+        mode & 0o006 == 0o006 || (mode & 0o060 == 0o060 && groups.contains(group))
+    }
+}
+
 /// A file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disk {
@@ -237,6 +248,8 @@ pub struct Observed {
     pub gateway: Seen<Option<IpAddr>>,
     /// The MAC that a neighbour with the VIP has.
     pub vip_neighbour: Seen<Option<String>>,
+    /// The interface through which the VIP is reached.
+    pub vip_link: Seen<Option<String>>,
     /// Sockets that wait.
     pub listeners: Seen<Vec<Listener>>,
     /// The packet filter.
@@ -249,6 +262,8 @@ pub struct Observed {
     pub config: BTreeMap<String, String>,
     /// The daemon's version.
     pub version: Seen<String>,
+    /// The groups of [`VMM_USER`](crate::wish::VMM_USER); `None` where there is no such user.
+    pub vmm_groups: Seen<Option<BTreeSet<String>>>,
     /// The last line that the daemon logged.
     pub log: Seen<String>,
     /// Registries that resolve.
@@ -315,12 +330,14 @@ pub fn read(wish: &Wish, answers: &Answers, during: &RangeInclusive<u64>) -> Obs
         uplink: network::default_route(answers).map(|(device, _)| device),
         gateway: network::default_route(answers).map(|(_, router)| router),
         vip_neighbour: network::neighbour(answers),
+        vip_link: network::vip_link(answers),
         listeners: network::listeners(answers),
         filter: network::filter(answers),
         ranges: network::ranges(answers),
         units: service::units(answers),
         config: service::config(answers),
         version: service::version(answers),
+        vmm_groups: service::vmm_groups(answers),
         log: answers.out("log").map(|out| out.lines().last().unwrap_or_default().chars().take(300).collect()),
         resolved: wish.registries.iter().map(|host| (host.clone(), answers.out(&format!("dns/{host}")).map(drop))).collect(),
         registries: wish.registries.iter().map(|host| (host.clone(), service::registry(answers, host))).collect(),

@@ -175,6 +175,9 @@ impl Default for Wish {
     }
 }
 
+/// Who VMMs run as where the daemon is root and nobody says otherwise, if there is such a user.
+pub const VMM_USER: &str = "capstead-vmm";
+
 /// The host's own interface on the microVMs' network where they have macvtaps: a parent and its macvtaps do not hear each other, two children do.
 pub const MACVTAP_GATEWAY: &str = "capstead-gw";
 
@@ -238,6 +241,12 @@ impl Wish {
         let runtime: &[_] = if self.runtime == Runtime::Flintlock { &["dm_thin_pool", "loop"] } else { &[] };
         [network, runtime].concat()
     }
+}
+
+/// The value of a flag among words of a command: `--name value`, `--name=value`.
+pub(crate) fn flag<'a>(words: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let mut words = words.skip_while(|word| word.trim_start_matches('-').split('=').next() != Some(name));
+    words.next().and_then(|word| word.split_once('=').map(|(_, value)| value).or_else(|| words.next()))
 }
 
 #[cfg(test)]

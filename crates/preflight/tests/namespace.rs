@@ -58,7 +58,7 @@ async fn out(machine: &Shell, text: &str) -> String {
 
 /// All that restore must bring back.
 async fn everything(machine: &Shell) -> String {
-    let text = "find /etc /var/lib /run -mindepth 1 -printf '%y %m %p\\n' | sort; find /etc /var/lib -type f -exec cksum {} + | sort
+    let text = "find /etc /var/lib /run -mindepth 1 -printf '%y %m %p\\n' | sort; find /etc /var/lib -type f ! -name '*-' -exec cksum {} + | sort
 ip -br link; ip -4 -br addr; cat /proc/sys/net/ipv4/ip_forward; ls \"$ROOT/units\" 2>/dev/null; if command -v nft >/dev/null; then nft list ruleset; fi";
     // Addresses that the kernel gives a new bridge, and its number, are none of ours.
     out(machine, text).await
@@ -105,6 +105,11 @@ async fn a_bare_machine_is_prepared_once_and_restored_without_a_trace() {
     assert!(bridge.addresses.iter().any(|net| net.to_string() == "10.42.0.1/24"));
     let dhcp = out(&machine, "grep dhcp-range /etc/capstead/dhcp.conf").await;
     assert_eq!(dhcp, "dhcp-range=10.42.0.10,10.42.0.19,255.255.255.0,12h\ndhcp-range=10.42.0.21,10.42.0.254,255.255.255.0,12h\n");
+    assert_eq!(
+        out(&machine, "id -Gn capstead-vmm; getent passwd capstead-vmm | cut -d : -f 6,7").await,
+        "capstead-vmm kvm\n/:/usr/sbin/nologin\n"
+    );
+    assert_eq!(observed.vmm_groups.unwrap(), Some(["capstead-vmm", "kvm"].map(str::to_owned).into()));
     if wish.nat_via.is_some() {
         assert_eq!(out(&machine, "cat /proc/sys/net/ipv4/ip_forward").await, "1\n");
         assert!(observed.filter.unwrap().masquerades.iter().any(|rule| rule.contains("10.42.0.0/24")));
@@ -182,6 +187,7 @@ async fn another_wish_takes_away_what_it_does_not_name() {
 async fn files_and_settings_of_somebody_else_come_back_as_they_were() {
     let namespaces = Namespaces::new();
     let (machine, wish) = (machine(&namespaces), wish(&namespaces, has_nft()));
+    out(&machine, "useradd --system --user-group capstead-vmm").await;
     out(&machine, "echo 1 >/proc/sys/net/ipv4/ip_forward; mkdir -p /etc/capstead; printf 'theirs' >/etc/capstead/dhcp.conf; chmod 600 /etc/capstead/dhcp.conf").await;
     let before = everything(&machine).await;
     prepare(&machine, &wish).await;
@@ -189,4 +195,5 @@ async fn files_and_settings_of_somebody_else_come_back_as_they_were() {
     restore(&machine, &wish).await;
     assert_eq!(everything(&machine).await, before);
     assert_eq!(out(&machine, "cat /etc/capstead/dhcp.conf").await, "theirs");
+    assert_eq!(out(&machine, "id -Gn capstead-vmm").await, "capstead-vmm\n");
 }

@@ -68,6 +68,8 @@ pub struct Cluster<R: ClusterRuntime> {
     pub name: Name,
     /// The InfraCluster.
     pub object: Arc<R::Object>,
+    /// Where its control plane is reached, from the InfraCluster or else from the Cluster, when known.
+    pub endpoint: Option<ApiEndpoint>,
 }
 
 impl<R: ClusterRuntime> fmt::Debug for Cluster<R> {
@@ -141,14 +143,19 @@ impl<R: ClusterRuntime, M: InfraMachine + Kind> Life for ClusterLife<R, M> {
                 Err(error) => return Sight::Failed(capstead_engine::error_chain(&error)),
             },
         };
-        let scope = Cluster { name, object: Arc::clone(object) };
+        let endpoint = object.control_plane_endpoint().filter(|endpoint| endpoint.is_whole()).cloned();
+        let of_owner = match &owner {
+            Referred::Found(owner) => owner.endpoint.clone(),
+            _ => None,
+        };
+        let scope = Cluster { name, object: Arc::clone(object), endpoint: endpoint.clone().or(of_owner) };
         let wish = self.runtime.wish(&scope);
         let Some((looked, outside)) = self.runtime.look(&scope, &wish, known.not_before(Timestamp::now())).await else {
             return Sight::UnderWay;
         };
         let told = object.contract_status().cloned().unwrap_or_default();
         let seen = Observed {
-            endpoint: object.control_plane_endpoint().filter(|endpoint| endpoint.is_whole()).cloned(),
+            endpoint,
             status_current: lifecycle::current(&told.conditions, object.meta().generation),
             status: Status::read(&told),
             owner,

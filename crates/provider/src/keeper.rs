@@ -44,6 +44,11 @@ pub(crate) trait Life: Send + Sync + 'static {
     /// What to tell people of a step that was done.
     fn news(&self, claim: &Claim, step: &Self::Effect) -> Option<News>;
 
+    /// Whether nothing was ever made for an object without a claim: one that was taken over from another has something already.
+    fn is_new(_object: &Self::Object) -> bool {
+        true
+    }
+
     /// The change of metadata and spec that stores this.
     fn stored(stored: &Self::Stored) -> Value;
 
@@ -215,15 +220,27 @@ fn judge<S: Debug + PartialEq>(
         Ended::Gone => tracing::debug!(object = %name, "changed meanwhile"),
         Ended::Transient { step, cause, .. } | Ended::Terminal { step, cause } => {
             tracing::warn!(object = %name, ?step, cause, "a step failed");
-            known.failure = Some(Failure { cause: cause.clone() });
         }
     }
     let now = Timestamp::now();
     let look = match report.look(plan, now, &mut known.backoff) {
         Look::Now if report.ended == Ended::Gone => Look::At(later(now, CONFLICT)),
+        // What was refused for good is told by the next pass, and tried again only long after that.
+        Look::At(_) if refused_anew(&report.ended, known) => Look::At(later(now, TRIES.0)),
         look => look,
     };
+    if let Ended::Transient { cause, .. } | Ended::Terminal { cause, .. } = &report.ended {
+        known.failure = Some(Failure { cause: cause.clone() });
+    }
     Passed { look, failed: matches!(report.ended, Ended::Transient { .. } | Ended::Terminal { .. }) }
+}
+
+/// Whether a step was refused for good, and nobody was told why yet.
+fn refused_anew<S>(ended: &Ended<S>, known: &Known) -> bool {
+    match ended {
+        Ended::Terminal { cause, .. } => known.failure.as_ref().is_none_or(|failure| failure.cause != *cause),
+        _ => false,
+    }
 }
 
 /// Carries out the steps of one pass, and decides nothing.
@@ -251,7 +268,7 @@ impl<L: Life> Hands<'_, L> {
     async fn store_claim(&mut self, claim: &Claim) -> Outcome {
         let annotations = json!({TOKEN: claim.token, PLACEMENT: claim.placement});
         let outcome = self.object.merge(json!({"metadata": {"finalizers": self.finalizers(true), "annotations": annotations}})).await;
-        if outcome == Outcome::Done {
+        if outcome == Outcome::Done && L::is_new(self.object.current()) {
             // The object had no claim, and the one it has now was stored by this very write: nothing can carry it yet.
             self.known.grounds = Grounds::NothingMade;
         }
@@ -344,3 +361,6 @@ impl<L: Life> Effects<StepOf<L>> for Hands<'_, L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,9 +13,11 @@ mod facts;
 mod keeper;
 mod machine;
 mod manager;
+mod templates;
 
 pub use bootstrap::BootstrapData;
 pub use cluster::{Cluster, ClusterRuntime};
 pub use facts::{ClusterFacts, MachineFacts, Reference};
 pub use machine::{Machine, MachineRuntime};
 pub use manager::{Clients, ManagerError, Options, Runtimes, Wake, run};
+pub use templates::templates;

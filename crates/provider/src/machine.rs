@@ -310,6 +310,10 @@ impl<R: MachineRuntime> Life for MachineLife<R> {
         self.runtime.news(claim, step)
     }
 
+    fn is_new(object: &R::Object) -> bool {
+        object.provider_id().is_none()
+    }
+
     fn stored(id: &ProviderId) -> Value {
         json!({"spec": {"providerID": id}})
     }

@@ -32,8 +32,6 @@ pub struct Qemu {
     /// Frequency of the host's time-stamp counter in kHz, which a guest under TCG sees as its own. Without it, such a guest measures it
     /// itself, and on a busy host hangs at that.
     pub tsc_khz: Option<u32>,
-    /// MiB for translated code under TCG; more is faster for large guests.
-    pub tb_mib: u32,
     /// QEMU's own system call filter.
     pub seccomp: bool,
 }
@@ -43,7 +41,7 @@ impl Qemu {
     #[must_use]
     pub fn new(program: impl Into<PathBuf>, accel: Accel) -> Self {
         let tsc_khz = if accel == Accel::Tcg { tsc_khz() } else { None };
-        Self { program: program.into(), accel, tsc_khz, tb_mib: 256, seccomp: true }
+        Self { program: program.into(), accel, tsc_khz, seccomp: true }
     }
 
     async fn ask(&self, folder: &RunFolder, command: &str) -> Result<Value, ControlError> {

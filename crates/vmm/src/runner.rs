@@ -90,6 +90,9 @@ impl Runner {
         files::folder(root, 0o711).map_err(failed)?;
         // One folder has one name in every process's mark.
         let root = fs::canonicalize(root).map_err(failed)?;
+        // What no microVM could run in is told at once. Uids of hosts are ULIDs.
+        let uid = "0".repeat(26).parse().map_err(|error| failed(io::Error::other(error)))?;
+        RunFolder::new(&root, &uid).map_err(|error| failed(io::Error::other(error)))?;
         let name = root.to_str().ok_or_else(|| failed(io::Error::other("its path is no UTF-8")))?.to_owned();
         Ok(Self { root, name, drivers, virtiofsd: Err(NoVirtiofsd::Off), confinement })
     }

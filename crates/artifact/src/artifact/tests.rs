@@ -7,7 +7,12 @@ fn etcd() -> Artifact {
         itself: false,
         probe: Some(Probe { args: vec!["--version".to_owned()], pattern: "etcd Version: {bareVersion}".to_owned() }),
         image: Some(ImageSource { reference: "registry.test/etcd:{bareVersion}-0".to_owned(), file: "/usr/local/bin/etcd".to_owned() }),
-        go: Some(GoSource { module: "etcd-3.6".to_owned(), package: "go.etcd.io/etcd/server/v3".to_owned(), ldflags: String::new() }),
+        go: Some(GoSource {
+            module: "etcd-3.6".to_owned(),
+            package: "go.etcd.io/etcd/server/v3".to_owned(),
+            ldflags: String::new(),
+            cgo: false,
+        }),
     }
 }
 

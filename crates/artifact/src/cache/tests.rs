@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn recipe() -> Recipe {
-    let made = Made::Go { package: "p".to_owned(), ldflags: String::new(), go_mod: digest_of_text("m"), go_sum: digest_of_text("s") };
+    let made =
+        Made::Go { package: "p".to_owned(), ldflags: String::new(), cgo: false, go_mod: digest_of_text("m"), go_sum: digest_of_text("s") };
     Recipe { name: "tool".to_owned(), version: "v1".to_owned(), platform: Platform::host(), made }
 }
 
@@ -14,6 +15,7 @@ fn every_part_of_a_recipe_counts() {
         made: Made::Go {
             package: package.to_owned(),
             ldflags: ldflags.to_owned(),
+            cgo: false,
             go_mod: digest_of_text(go_mod),
             go_sum: digest_of_text(go_sum),
         },

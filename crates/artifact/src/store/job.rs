@@ -52,6 +52,7 @@ impl<'a> Route<'a> {
         let made = Made::Go {
             package: go.package.clone(),
             ldflags: artifact.expand(&go.ldflags),
+            cgo: go.cgo,
             go_mod: digest_of_text(&modules.go_mod),
             go_sum: digest_of_text(&modules.go_sum),
         };
@@ -101,8 +102,8 @@ impl Job<'_> {
     async fn build(&self, go: &GoSource, modules: &GoModules, work: &Work) -> Result<(PathBuf, Origin), Failed> {
         let _one = self.cache.lock(GO_LOCK, "another Go build", self.report).await.map_err(Failed::Cache)?;
         let ldflags = self.artifact.expand(&go.ldflags);
-        let build =
-            Build { modules, package: &go.package, ldflags: &ldflags, platform: &self.options.platform, search_path: self.search_path };
+        let (package, platform) = (&go.package, &self.options.platform);
+        let build = Build { modules, package, ldflags: &ldflags, cgo: go.cgo, platform, search_path: self.search_path };
         let file = build.run(work.path(), self.report).await.map_err(|error| match error {
             GoError::Write { path, source } => Failed::Cache(CacheError::at(&path, source)),
             other => other.into(),

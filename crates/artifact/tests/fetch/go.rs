@@ -47,6 +47,7 @@ async fn a_build_is_made_once_and_then_found_in_the_cache() {
     let again = Store::open(&cache).unwrap();
     let second = again.fetch(&tiny.artifact, &FetchOptions { source: Source::Auto, ..options.clone() }, &NoProgress).await.unwrap();
     assert_eq!((second.cached, &second.path, &second.source), (true, &first.path, &origin));
+    assert_eq!(Store::find(&cache, &tiny.artifact, &options).await.unwrap().map(|found| found.path), Some(first.path));
     assert_eq!(builds(&count), 1);
 
     // Any part of the recipe makes it another file.

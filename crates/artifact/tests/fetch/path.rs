@@ -71,8 +71,12 @@ async fn the_error_names_every_source_tried_and_what_to_do() {
     let mut wanted = artifact("tool", "v1.2.3");
     // Port 9 (discard) of loopback: nobody listens there.
     wanted.image = Some(capstead_artifact::ImageSource { reference: "127.0.0.1:9/tool:{version}".to_owned(), file: "/tool".to_owned() });
-    wanted.go =
-        Some(capstead_artifact::GoSource { module: "set".to_owned(), package: "capstead.test/tool".to_owned(), ldflags: String::new() });
+    wanted.go = Some(capstead_artifact::GoSource {
+        module: "set".to_owned(),
+        package: "capstead.test/tool".to_owned(),
+        ldflags: String::new(),
+        cgo: false,
+    });
     let modules = capstead_artifact::GoModules::new("set", "module capstead.test/set\n\ngo 1.26.0\n", "");
     let options = FetchOptions { search_path: Some("/nonexistent".into()), modules: vec![modules].into(), ..from(Source::Auto) };
     let error = store.fetch(&wanted, &options, &NoProgress).await.unwrap_err();
@@ -84,4 +88,44 @@ async fn the_error_names_every_source_tried_and_what_to_do() {
     assert!(text.contains("\n  go: there is no `go` on the search path: install Go 1.26.0 or newer"), "{text}");
     let FetchError::Exhausted { attempts, .. } = error else { panic!("{text}") };
     assert_eq!(attempts.iter().map(|attempt| attempt.source).collect::<Vec<_>>(), [Source::Path, Source::Oci, Source::Go]);
+}
+
+#[tokio::test]
+async fn what_is_installed_is_ignored_where_it_must_make_no_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = folder.path().join("given");
+    fs::create_dir(&given).unwrap();
+    executable(&folder.path().join("tool"), &script("tool", "v1.2.3"));
+    let store = Store::open(&folder.path().join("cache")).unwrap();
+    let wanted = artifact("tool", "v1.2.3");
+    let options = FetchOptions { search_path: Some(folder.path().into()), ignore_installed: true, ..from(Source::Auto) };
+    let error = store.fetch(&wanted, &options, &NoProgress).await.unwrap_err();
+    assert!(!error.to_string().contains("\n  path:"), "{error}");
+    // The folder given is looked at, and its binary still has to tell its version.
+    let options = FetchOptions { bin_dir: Some(given.clone()), ..options };
+    executable(&given.join("tool"), &script("tool", "v1.2.2"));
+    let error = store.fetch(&wanted, &options, &NoProgress).await.unwrap_err();
+    assert!(error.to_string().contains("given/tool is not v1.2.3 (it says: tool v1.2.2)"), "{error}");
+    executable(&given.join("tool"), &script("tool", "v1.2.3"));
+    assert_eq!(store.fetch(&wanted, &options, &NoProgress).await.unwrap().path, given.join("tool"));
+}
+
+#[tokio::test]
+async fn what_is_here_is_found_and_what_is_not_is_not_fetched() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let mut wanted = artifact("tool", "v1.2.3");
+    wanted.go = Some(capstead_artifact::GoSource {
+        module: "none".to_owned(),
+        package: "capstead.test/tool".to_owned(),
+        ldflags: String::new(),
+        cgo: false,
+    });
+    let options = FetchOptions { bin_dir: Some(folder.path().into()), search_path: Some("/nonexistent".into()), ..from(Source::Auto) };
+    assert_eq!(Store::find(&cache, &wanted, &options).await.unwrap(), None);
+    executable(&folder.path().join("tool"), &script("tool", "v1.2.3"));
+    assert_eq!(Store::find(&cache, &wanted, &options).await.unwrap().unwrap().path, folder.path().join("tool"));
+    assert!(!cache.exists());
+    wanted.version.clear();
+    assert!(matches!(Store::find(&cache, &wanted, &options).await, Err(FetchError::Artifact(_))));
 }

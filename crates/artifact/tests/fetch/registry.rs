@@ -124,6 +124,7 @@ async fn built() -> PathBuf {
             module: "test-registry".to_owned(),
             package: "github.com/distribution/distribution/v3/cmd/registry".to_owned(),
             ldflags: "-s -w -X github.com/distribution/distribution/v3/version.version={version}".to_owned(),
+            cgo: false,
         }),
     };
     let options = FetchOptions { source: Source::Go, modules: (&MODULES[..]).into(), ..FetchOptions::default() };

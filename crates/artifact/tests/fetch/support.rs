@@ -73,6 +73,7 @@ impl TinyGo {
             module: "tiny".to_owned(),
             package: "capstead.test/tiny/cmd/tiny".to_owned(),
             ldflags: "-s -w -X main.version={version}".to_owned(),
+            cgo: false,
         });
         Self { modules, artifact }
     }

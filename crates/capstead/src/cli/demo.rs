@@ -7,9 +7,11 @@ use clap::Args;
 use super::Binaries;
 
 const EXAMPLES: &str = "Examples:
+  capstead demo                                a plane, a host, and a cluster of two real nodes on it; minutes
+  capstead demo --down                         take all of that down
   capstead demo --simulated                    a plane, two simulated hosts, a cluster of microVMs on them
   capstead demo --simulated --hosts 5 --workers 10
-  capstead down --name demo --purge            take it down";
+  capstead down --name demo --purge            take the simulated one down";
 
 /// `capstead demo`.
 #[derive(Debug, Args)]
@@ -18,12 +20,18 @@ pub struct Demo {
     /// On simulated hosts, whose machines read their bootstrap data and act as nodes; no container runs
     #[arg(long)]
     pub simulated: bool,
+    /// Go on with the cluster of an earlier run, rather than make it anew
+    #[arg(long, conflicts_with = "simulated")]
+    pub keep: bool,
+    /// Take all of it down: plane, microVMs, network, files. What was built stays in the cache
+    #[arg(long, conflicts_with_all = ["simulated", "keep"])]
+    pub down: bool,
     /// The plane's name
     #[arg(long, default_value = "demo")]
     pub name: String,
-    /// How many hosts
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
-    pub hosts: u16,
+    /// How many hosts [default: 1; 2 simulated ones]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub hosts: Option<u16>,
     /// How many workers, beside the one control plane machine
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub workers: u32,

@@ -1,5 +1,7 @@
 //! The command line of `capstead image`.
 
+pub mod build;
+
 use clap::Args;
 use clap::Subcommand;
 
@@ -53,6 +55,9 @@ pub enum Image {
   capstead image push registry.example/os:1
   capstead image push oci:/images/layout registry.example/os:1    under another name")]
     Push(ImagePush),
+    /// Build images of Kubernetes nodes and of their kernel
+    #[command(subcommand)]
+    Build(build::ImageBuild),
 }
 
 /// Where registries are really asked.

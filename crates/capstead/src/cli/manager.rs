@@ -109,7 +109,51 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use std::time::Duration;
 
+    use clap::Parser;
+
+    use super::Manager;
     use super::duration;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        manager: Manager,
+    }
+
+    #[test]
+    fn upstreams_flags_are_taken_with_upstreams_defaults() {
+        let parse = |flags: &[&str]| Alone::try_parse_from([&["manager", "--provider=microvm"], flags].concat()).map(|alone| alone.manager);
+        let Manager { leader_elect, leader_elect_lease_duration, leader_elect_renew_deadline, leader_elect_retry_period, .. } =
+            parse(&[]).unwrap();
+        assert!(!leader_elect);
+        let seconds = [leader_elect_lease_duration, leader_elect_renew_deadline, leader_elect_retry_period].map(|wait| wait.as_secs());
+        assert_eq!(seconds, [15, 10, 2]);
+        let plain = parse(&[]).unwrap();
+        assert_eq!((plain.webhook_port, plain.health_addr.as_str(), plain.diagnostics_address.as_str()), (9443, ":9440", ":8443"));
+        assert_eq!((plain.sync_period, plain.watch_filter.as_str()), (Duration::from_secs(600), ""));
+        let flags = [
+            "--leader-elect",
+            "--leader-elect-lease-duration=20s",
+            "--leader-election-namespace=system",
+            "--namespace=team",
+            "--watch-filter=mine",
+            "--microvmcluster-concurrency=3",
+            "--microvmmachine-concurrency=4",
+            "--sync-period=1h",
+            "--webhook-port=9444",
+            "--webhook-cert-dir=/certs",
+            "--health-addr=:9441",
+            "--diagnostics-address=:8444",
+            "--insecure-diagnostics",
+            "--logging-format=json",
+            "--kubeconfig=/kube",
+            "-v=2",
+        ];
+        let set = parse(&flags).unwrap();
+        assert_eq!((set.cluster_concurrency.get(), set.machine_concurrency.get()), (3, 4));
+        assert_eq!((set.leader_elect, set.leader_elect_lease_duration.as_secs(), set.v), (true, 20, 2));
+        assert_eq!((set.namespace.as_deref(), set.watch_filter.as_str()), (Some("team"), "mine"));
+    }
 
     #[test]
     fn durations_are_written_as_users_write_them() {

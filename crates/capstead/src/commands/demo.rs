@@ -1,18 +1,22 @@
 //! `demo`: a management plane, the microVM provider and hosts, and a cluster that comes up on them.
 
-mod look;
-mod tree;
+mod real;
 
+use std::process::ExitCode;
 use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Context;
+use capstead_journeys::Look;
+use capstead_journeys::look::Host;
+use capstead_journeys::tree;
 use capstead_plane::Layout;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
-use self::look::Look;
-use self::look::World;
+use super::cluster::ANSWER;
+use super::cluster::World;
+use super::cluster::table;
 use super::generate;
 use super::live::Line;
 use super::live::Live;
@@ -29,12 +33,12 @@ use crate::output;
 const CLUSTER: &str = "demo";
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(300);
-/// For a question to the API server or the hosts that is not answered.
-const ANSWER: Duration = Duration::from_secs(5);
 
 /// Runs the demo.
-pub async fn run(config: &Config, args: Demo) -> anyhow::Result<()> {
-    anyhow::ensure!(args.simulated, "the demo has no real hosts yet; `capstead demo --simulated` shows it on simulated ones");
+pub async fn run(config: &Config, args: Demo) -> anyhow::Result<ExitCode> {
+    if !args.simulated {
+        return real::run(config, &args).await;
+    }
     let name = args.name.clone();
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -45,7 +49,7 @@ pub async fn run(config: &Config, args: Demo) -> anyhow::Result<()> {
         _ = terminate.recv() => Err(interrupted(&name)),
     };
     live.clear();
-    done
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn interrupted(name: &str) -> anyhow::Error {
@@ -61,17 +65,16 @@ async fn show(config: &Config, args: Demo, live: &mut Live) -> anyhow::Result<()
     let patience = Duration::from_secs(args.timeout);
     let began = Instant::now();
     let place = Place { layout, cache, binaries: &args.binaries, patience };
-    let simulated = Simulated::up(config, &place, Hosts { count: args.hosts, words: vec!["--boot-delay=2s".into()] }, live).await?;
+    let simulated = Simulated::up(config, &place, Hosts::new(args.hosts.unwrap_or(2), vec!["--boot-delay=2s".into()]), live).await?;
     eprintln!("The plane is ready after {} s.", began.elapsed().as_secs());
 
-    let addresses = &simulated.addresses;
-    let world = World { plane: simulated.api.clone(), lab: simulated.lab.clone(), cluster: CLUSTER.into() };
-    settle(&world, live, addresses, patience).await?;
+    let world = World::new(simulated.api.clone(), CLUSTER, "default", "v1alpha2", &simulated.addresses)?;
+    settle(&world, live, patience).await?;
     let endpoint = simulated.endpoint(1).context("the simulated hosts have no ports")?;
     let objects = generate::objects(&simulated.cluster(CLUSTER, "default", &endpoint, 1, args.workers))?;
     capstead_plane::api::apply(&world.plane, &objects).await.context("the plane does not take the cluster's objects")?;
     eprintln!("Applied {} objects: a cluster of one control plane machine, workers asked for: {}.", objects.len(), args.workers);
-    let look = stands(&world, live, addresses, patience).await.map_err(|error| {
+    let look = stands(&world, live, patience).await.map_err(|error| {
         anyhow::anyhow!(
             "{error}\n\nTo see why:\n  capstead logs {PROVIDER} --name {name} --tail 20\n  capstead status --name {name}\n  \
              capstead kubectl --name {name} describe machines",
@@ -82,13 +85,13 @@ async fn show(config: &Config, args: Demo, live: &mut Live) -> anyhow::Result<()
     output::line(&format!(
         "\nThe cluster is available after {} s.\n\n{}\n\n{}\n\n{}",
         began.elapsed().as_secs(),
-        tree::table(&tree::rows(&look), jiff::Timestamp::now()),
-        tree::microvms(&look, addresses),
+        table::tree(&tree::rows(&look), jiff::Timestamp::now()),
+        table::microvms(&look),
         what_next(&simulated)
     ))
 }
 
-fn lines(look: &Look, addresses: &[String]) -> Vec<Line> {
+fn lines(look: &Look) -> Vec<Line> {
     let object = |row: tree::Row| Line {
         done: row.ready == "True",
         state: match row.ready.as_str() {
@@ -100,55 +103,51 @@ fn lines(look: &Look, addresses: &[String]) -> Vec<Line> {
         branch: row.branch,
         note: row.note,
     };
-    let host = |(n, address): (usize, &String)| {
-        let here: Vec<_> = look.microvms.iter().filter(|microvm| microvm.host == n + 1).collect();
-        let running = here.iter().filter(|microvm| microvm.state == "CREATED").count();
-        let state = format!("{running} of {} microVMs running", here.len());
-        Line { what: format!("host {address}"), branch: String::new(), done: running == here.len(), state, note: String::new() }
+    let host = |host: &Host| {
+        let (done, state) = match &host.microvms {
+            Err(why) => (false, format!("does not answer: {why}")),
+            Ok(here) => {
+                let running = here.iter().filter(|microvm| microvm.state == "CREATED").count();
+                (running == here.len(), format!("{running} of {} microVMs running", here.len()))
+            }
+        };
+        Line { what: format!("host {}", host.address), branch: String::new(), done, state, note: String::new() }
     };
-    tree::rows(look).into_iter().map(object).chain(addresses.iter().enumerate().map(host)).collect()
+    tree::rows(look).into_iter().map(object).chain(look.hosts.iter().map(host)).collect()
 }
 
 /// The simulated hosts may have been started anew, with fewer of them or without their memory. A cluster whose microVMs are gone with them is deleted first, so that it is made anew.
-async fn settle(world: &World, live: &mut Live, addresses: &[String], patience: Duration) -> anyhow::Result<()> {
+async fn settle(world: &World, live: &mut Live, patience: Duration) -> anyhow::Result<()> {
     let leaving =
         |look: &Look| look.objects.iter().any(|object| object["kind"] == "Cluster" && object["metadata"]["deletionTimestamp"].is_string());
     // A server that has just come up may ask for patience.
-    let look = wait(world, live, addresses, patience, |_| Vec::new()).await?;
+    let look = wait(world, live, patience, |_| Vec::new()).await?;
     if !tree::lost(&look).is_empty() {
         eprintln!("The simulated hosts were started anew, without the microVMs of the last time: the cluster is deleted and made again.");
         world.delete_cluster().await?;
     } else if !leaving(&look) {
         return Ok(());
     }
-    wait(world, live, addresses, patience, |look| {
-        look.objects.iter().map(|object| format!("{} is still there", tree::named(object))).collect()
-    })
-    .await
-    .map(drop)
-    .context("the cluster of the last time is not gone")
+    wait(world, live, patience, |look| look.objects.iter().map(|object| format!("{} is still there", tree::named(object))).collect())
+        .await
+        .map(drop)
+        .context("the cluster of the last time is not gone")
 }
 
 /// Waits until the cluster is available.
-async fn stands(world: &World, live: &mut Live, addresses: &[String], patience: Duration) -> anyhow::Result<Look> {
-    wait(world, live, addresses, patience, tree::missing).await
+async fn stands(world: &World, live: &mut Live, patience: Duration) -> anyhow::Result<Look> {
+    wait(world, live, patience, tree::missing).await
 }
 
 /// Looks until nothing is missing.
-async fn wait(
-    world: &World,
-    live: &mut Live,
-    addresses: &[String],
-    patience: Duration,
-    missing: impl Fn(&Look) -> Vec<String>,
-) -> anyhow::Result<Look> {
+async fn wait(world: &World, live: &mut Live, patience: Duration, missing: impl Fn(&Look) -> Vec<String>) -> anyhow::Result<Look> {
     let deadline = tokio::time::Instant::now() + patience;
     loop {
         let looked =
             tokio::time::timeout(ANSWER, world.look()).await.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {ANSWER:?}")));
         let unmet = match looked {
             Ok(look) => {
-                live.show(&lines(&look, addresses));
+                live.show(&lines(&look));
                 let unmet = missing(&look);
                 if unmet.is_empty() {
                     return Ok(look);

@@ -1,11 +1,11 @@
 //! `capstead doctor`: takes the picture, and tells what is found in it.
 
-mod guests;
+pub mod guests;
 mod hosts;
 mod logs;
-mod management;
-mod reach;
-mod table;
+pub mod management;
+pub mod reach;
+pub mod table;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,9 +23,9 @@ use crate::output;
 use crate::progress::Bars;
 
 /// Nothing could be looked at.
-const EXIT_UNTOLD: u8 = 2;
+pub const EXIT_UNTOLD: u8 = 2;
 /// For a connection that is only tried.
-const TRY: Duration = Duration::from_secs(5);
+pub const TRY: Duration = Duration::from_secs(5);
 
 /// Runs the command.
 pub async fn run(args: &Doctor) -> anyhow::Result<ExitCode> {

@@ -77,7 +77,7 @@ fn check(args: &Fleet) -> anyhow::Result<()> {
 async fn measure(config: &Config, args: &Fleet, place: &Place<'_>, live: &mut Live) -> anyhow::Result<Report> {
     let delay = |flag: &str, delay: std::time::Duration| format!("--{flag}={}ms", delay.as_millis());
     let words = vec![delay("boot-delay", args.boot_delay), delay("kubeadm-delay", args.kubeadm_delay)];
-    let simulated = Simulated::up(config, place, Hosts { count: args.hosts, words }, live).await?;
+    let simulated = Simulated::up(config, place, Hosts::new(args.hosts, words), live).await?;
     run::run(args, &simulated, live).await
 }
 

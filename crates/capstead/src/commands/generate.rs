@@ -1,6 +1,7 @@
 //! `generate cluster`: what clusterctl makes of a cluster template, without clusterctl and without a management cluster.
 
 mod builtin;
+mod endpoint;
 
 use anyhow::Context;
 use capstead_template::Lookup;
@@ -37,7 +38,14 @@ const CLUSTER_SCOPED: [&str; 13] = [
 /// Runs a `generate` command.
 pub fn run(command: Generate) -> anyhow::Result<()> {
     let Generate::Cluster(args) = command;
-    if args.list_variables { list_variables(&args) } else { output::line(&yaml(&objects(&args)?)?) }
+    if args.list_variables {
+        return list_variables(&args);
+    }
+    let objects = objects(&args)?;
+    for doubt in endpoint::doubts(&objects) {
+        eprintln!("warning: the control plane's address: {doubt}");
+    }
+    output::line(&yaml(&objects)?)
 }
 
 /// The objects of the cluster, in the template's order.

@@ -87,7 +87,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// How this program carries out a request of its own within a LAN.
-fn agent() -> anyhow::Result<Vec<OsString>> {
+pub(super) fn agent() -> anyhow::Result<Vec<OsString>> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     // Called as flintlockd, it takes the words that come after `host`.
     let host = (program.file_stem() != Some(FLINTLOCKD.as_ref())).then(|| "host".into());

@@ -1,5 +1,6 @@
-//! `capstead image`: the images of a host on this machine.
+//! `capstead image`: the images of a host on this machine, and building some.
 
+pub mod build;
 mod in_use;
 mod table;
 
@@ -50,6 +51,7 @@ pub async fn run(config: &Config, command: Image) -> anyhow::Result<()> {
         Image::Prune(args) => prune(&args),
         Image::Inspect(args) => inspect(&args),
         Image::Push(args) => send(config, &args).await,
+        Image::Build(command) => build::run(config, command).await,
     }
 }
 

@@ -11,12 +11,14 @@ use capstead_engine::certificates::SecretStore;
 use capstead_engine::certificates::Source;
 use capstead_engine::certificates::Target;
 use capstead_engine::client;
+use capstead_engine::error_chain;
 use capstead_engine::leader::Election;
 use capstead_engine::leader::Leadership;
 use capstead_engine::metrics::Metrics;
 use capstead_engine::serve;
 use capstead_engine::serve::Access;
 use capstead_engine::serve::Health;
+use capstead_engine::storage;
 use capstead_engine::webhook::Webhooks;
 use capstead_provider::Clients;
 use capstead_provider::Options;
@@ -107,6 +109,8 @@ const MICROVM: Names = Names {
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 /// How long open connections may go on when the process ends.
 const GRACE: Duration = Duration::from_secs(2);
+/// Between tries to have objects stored anew: the API server may not trust the webhooks yet.
+const STORE_AGAIN: Duration = Duration::from_secs(5);
 
 async fn manage(args: &Manager, names: &Names, webhooks: Webhooks, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let metrics = Metrics::new();
@@ -227,6 +231,28 @@ async fn lead_and_run(
     ended
 }
 
+/// Has what an earlier release stored stored anew, however long it takes, and then rests for ever. A manager of some objects only leaves that to another.
+async fn store_anew(client: &Client, names: &Names, options: &Options) {
+    if options.namespace.is_none() && options.watch_filter.is_empty() {
+        for crd in names.crds {
+            loop {
+                match storage::store_anew(client, crd, names.manager).await {
+                    Ok(None) => break,
+                    Ok(Some(objects)) => {
+                        tracing::info!(crd, objects, "what was stored in another version is stored anew");
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::warn!(crd, error = %error_chain(&error), "what was stored in another version is not all stored anew yet")
+                    }
+                }
+                tokio::time::sleep(STORE_AGAIN).await;
+            }
+        }
+    }
+    std::future::pending().await
+}
+
 async fn controllers(args: &Manager, names: &Names, clients: Clients, metrics: &Metrics) -> anyhow::Result<()> {
     let options = Options {
         namespace: args.namespace.clone().filter(|namespace| !namespace.is_empty()),
@@ -237,7 +263,15 @@ async fn controllers(args: &Manager, names: &Names, clients: Clients, metrics: &
     };
     match args.provider {
         ProviderName::Microvm => {
-            capstead_provider::run(clients, metrics, &options, names.manager, |machines, _| capstead_microvm::runtimes(machines)).await?;
+            let secrets = clients.objects.clone();
+            let runtimes = |machines, clusters| capstead_microvm::runtimes(secrets, machines, clusters);
+            let objects = clients.objects.clone();
+            let templates = capstead_provider::templates(&objects, metrics, &options, names.manager, capstead_microvm::template::told);
+            tokio::select! {
+                ended = capstead_provider::run(clients, metrics, &options, names.manager, runtimes) => ended?,
+                ended = templates => ended?,
+                () = store_anew(&objects, names, &options) => (),
+            }
         }
     }
     Ok(())

@@ -1,5 +1,8 @@
 //! A plane with the microVM provider and simulated hosts, and clusters for them: what the demo and fleets have in common.
 
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use capstead_plane::pki::Pki;
 use capstead_plane::status::State;
 use capstead_plane::supervisor::administrator_client;
 use kube::Client;
+use serde_json::Value;
 use serde_json::json;
 
 use super::live::Line;
@@ -50,6 +54,15 @@ pub struct Hosts {
     pub count: u16,
     /// Further words for `capstead lab flintlock`.
     pub words: Vec<String>,
+    /// Where they listen.
+    pub address: IpAddr,
+}
+
+impl Hosts {
+    /// On loopback.
+    pub fn new(count: u16, words: Vec<String>) -> Self {
+        Self { count, words, address: Ipv4Addr::LOCALHOST.into() }
+    }
 }
 
 /// A plane that is ready.
@@ -69,25 +82,9 @@ pub struct Simulated {
 impl Simulated {
     /// Brings the plane up.
     pub async fn up(config: &Config, place: &Place<'_>, hosts: Hosts, live: &mut Live) -> anyhow::Result<Self> {
-        let Place { layout, cache, binaries, patience } = place;
-        let choices = Choices {
-            capi_version: config.capi_version(binaries),
-            // Nothing here is worth a wait for the disk.
-            ephemeral: Some(true),
-            source: config.source(binaries),
-            bin_dir: config.bin_dir(binaries)?,
-            registry_mirrors: config.registry_mirrors(binaries),
-            without: None,
-            providers: Some(vec!["microvm".into()]),
-            components: Some(vec![component(layout, &hosts)?]),
-        };
-        eprintln!("Bringing the plane {:?} up; the first time its binaries are fetched or built, which takes some minutes.", layout.name());
-        let show = |status: &Status| live.show(&lines(status));
-        let (plane, status) = up::start(layout, cache, choices, *patience, &Bars::new(), show).await?;
-        live.clear();
-        let addresses =
-            (1..=hosts.count).map(|n| Ok(format!("127.0.0.1:{}", port(&plane, &format!("host-{n}"))?))).collect::<anyhow::Result<_>>()?;
-        let api = administrator_client(layout, &plane, &Pki::open(layout.pki())?)?;
+        let (plane, status, api) = bring_up(config, place, vec![component(&place.layout, &hosts)?], live).await?;
+        let address = |n| Ok(SocketAddr::new(hosts.address, port(&plane, &format!("host-{n}"))?).to_string());
+        let addresses = (1..=hosts.count).map(address).collect::<anyhow::Result<_>>()?;
         let lab = plain_client(port(&plane, "control")?)?;
         Ok(Self { plane, status, addresses, api, lab })
     }
@@ -100,8 +97,7 @@ impl Simulated {
         // The demo has always had that of the control server.
         let control = ports.get("control").into_iter();
         let port = control.chain(ports.iter().filter(|(name, _)| *name != "control").map(|(_, port)| port)).nth(number / LAST_BYTE)?;
-        let [high, low] = port.to_be_bytes();
-        Some(format!("127.{high}.{low}.{}", 1 + number % LAST_BYTE))
+        Some(endpoint_by(*port, 1 + number % LAST_BYTE))
     }
 
     /// A cluster of the plane's own version of Kubernetes, on all hosts.
@@ -123,6 +119,39 @@ impl Simulated {
             output: Output::Table,
         }
     }
+}
+
+/// An address of this machine that is made of a port which nobody else here has.
+pub fn endpoint_by(port: u16, last: usize) -> String {
+    let [high, low] = port.to_be_bytes();
+    format!("127.{high}.{low}.{last}")
+}
+
+/// Brings up a plane with the provider of microVMs, whose objects are not meant to stay.
+pub async fn bring_up(
+    config: &Config,
+    place: &Place<'_>,
+    components: Vec<PathBuf>,
+    live: &mut Live,
+) -> anyhow::Result<(Plane, Status, Client)> {
+    let Place { layout, cache, binaries, patience } = place;
+    let choices = Choices {
+        capi_version: config.capi_version(binaries),
+        // Nothing here is worth a wait for the disk.
+        ephemeral: Some(true),
+        source: config.source(&binaries.sources),
+        bin_dir: config.bin_dir(&binaries.sources)?,
+        registry_mirrors: config.registry_mirrors(&binaries.sources),
+        without: None,
+        providers: Some(vec!["microvm".into()]),
+        components: Some(components),
+    };
+    eprintln!("Bringing the plane {:?} up; the first time its binaries are fetched or built, which takes some minutes.", layout.name());
+    let show = |status: &Status| live.show(&lines(status));
+    let (plane, status) = up::start(layout, cache, choices, *patience, &Bars::new(), show).await?;
+    live.clear();
+    let api = administrator_client(layout, &plane, &Pki::open(layout.pki())?)?;
+    Ok((plane, status, api))
 }
 
 /// How many clusters have an [`Simulated::endpoint`] with so many hosts.
@@ -147,18 +176,32 @@ fn component(layout: &Layout, hosts: &Hosts) -> anyhow::Result<PathBuf> {
     let mut args = vec!["lab".to_owned(), "flintlock".into(), "--state=${DATA}".into()];
     args.extend(hosts.words.iter().cloned());
     args.push("--metrics-address=127.0.0.1:${PORT_CONTROL}".into());
-    args.extend((1..=hosts.count).map(|n| format!("--listen=127.0.0.1:${{PORT_HOST_{n}}}")));
+    if !hosts.address.is_loopback() {
+        args.push("--insecure".into());
+    }
+    let address = if hosts.address.is_ipv6() { format!("[{}]", hosts.address) } else { hosts.address.to_string() };
+    args.extend((1..=hosts.count).map(|n| format!("--listen={address}:${{PORT_HOST_{n}}}")));
     let component = json!({
         "name": HOSTS,
         "title": "Simulated flintlock hosts",
-        "binary": {"name": "capstead", "version": concat!("v", env!("CARGO_PKG_VERSION")), "itself": true},
+        "binary": itself(),
         "ports": ports,
         "args": args,
         "ready": {"url": "http://127.0.0.1:${PORT_CONTROL}/metrics"},
     });
-    let file = layout.dir().join(format!("{HOSTS}-{}.yaml", hosts.count));
+    write_component(layout, &format!("{HOSTS}-{}", hosts.count), &component)
+}
+
+/// This program as a component's binary.
+pub fn itself() -> Value {
+    json!({"name": "capstead", "version": concat!("v", env!("CARGO_PKG_VERSION")), "itself": true})
+}
+
+/// Writes a component's file into a plane's folder.
+pub fn write_component(layout: &Layout, name: &str, component: &Value) -> anyhow::Result<PathBuf> {
+    let file = layout.dir().join(format!("{name}.yaml"));
     private_dir(layout.dir())?;
-    write_private(&file, yaml_serde::to_string(&component).context("cannot write the hosts' component")?.as_bytes())?;
+    write_private(&file, yaml_serde::to_string(component).with_context(|| format!("cannot write the component {name}"))?.as_bytes())?;
     Ok(file)
 }
 

@@ -55,9 +55,9 @@ pub async fn fetch(config: &Config, args: &Fetch) -> anyhow::Result<()> {
     }
     let wanted: Vec<Artifact> = all.into_iter().filter(|artifact| args.names.is_empty() || args.names.contains(&artifact.name)).collect();
     let choices = Choices {
-        source: config.source(&args.binaries),
-        bin_dir: config.bin_dir(&args.binaries)?,
-        registry_mirrors: config.registry_mirrors(&args.binaries),
+        source: config.source(&args.binaries.sources),
+        bin_dir: config.bin_dir(&args.binaries.sources)?,
+        registry_mirrors: config.registry_mirrors(&args.binaries.sources),
         ..Choices::default()
     };
     let options = choices.over(Options::default()).fetch()?;

@@ -34,9 +34,9 @@ pub async fn up(config: &Config, args: Up) -> anyhow::Result<()> {
     let choices = Choices {
         capi_version: config.capi_version(&args.binaries),
         ephemeral: args.ephemeral,
-        source: config.source(&args.binaries),
-        bin_dir: config.bin_dir(&args.binaries)?,
-        registry_mirrors: config.registry_mirrors(&args.binaries),
+        source: config.source(&args.binaries.sources),
+        bin_dir: config.bin_dir(&args.binaries.sources)?,
+        registry_mirrors: config.registry_mirrors(&args.binaries.sources),
         // `--without=` takes back what was left out before.
         without: (!args.without.is_empty()).then(|| args.without.into_iter().filter(|name| !name.is_empty()).collect()),
         providers: (!args.provider.is_empty()).then(|| args.provider.into_iter().filter(|name| !name.is_empty()).collect()),

@@ -5,9 +5,9 @@ mod console;
 mod create;
 mod delete;
 mod documents;
-mod find;
+pub mod find;
 mod logs;
-mod shell;
+pub mod shell;
 mod spec;
 mod table;
 
@@ -74,12 +74,13 @@ fn print(output: VmOutput, value: &Value, table: impl FnOnce(bool) -> String) ->
     output::print(form, value, || table(wide))
 }
 
-fn uid(microvm: &MicroVm) -> &str {
+/// Its uid; empty where it has none.
+pub fn uid(microvm: &MicroVm) -> &str {
     microvm.spec.as_ref().map(|spec| spec.uid()).unwrap_or_default()
 }
 
 /// As people call it.
-fn name(microvm: &MicroVm) -> String {
+pub fn name(microvm: &MicroVm) -> String {
     microvm.spec.as_ref().map(|spec| format!("{}/{}", spec.namespace, spec.id)).unwrap_or_default()
 }
 

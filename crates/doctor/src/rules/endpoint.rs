@@ -54,7 +54,7 @@ fn silent(picture: &Picture, cluster: &Object) -> Option<Finding> {
         (Some(since), Some(Reach::Refused)) => (
             lasting(picture, Some(since)),
             format!("{address} is there, and nobody serves the API on it: kubeadm is not done yet, failed, or its API server is down"),
-            "look at the guest: `capstead vm logs NAMESPACE/NAME`; kube-vip must take the VIP on the interface of the default route",
+            "look at the guest: `capstead vm logs NAMESPACE/NAME`; kube-vip or keepalived must take the VIP on the interface of the microVMs' network",
         ),
         (Some(since), Some(Reach::NoRoute)) => (
             lasting(picture, Some(since)),
@@ -69,7 +69,7 @@ fn silent(picture: &Picture, cluster: &Object) -> Option<Finding> {
         (Some(since), Some(Reach::Silent | Reach::Failed(_)) | None) => (
             lasting(picture, Some(since)),
             format!("{address} does not answer: no machine has taken the address, its API server hangs, or packets to it are dropped"),
-            "on the microVMs' network: `arping ADDRESS`; look at the guest's console, and whether kube-vip runs there; the VIP must lie outside of DHCP's range",
+            "on the microVMs' network: `arping ADDRESS`; look at the guest's console, and whether kube-vip or keepalived runs there; the VIP must lie outside of DHCP's range",
         ),
     };
     let mut finding = Finding::new(severity, cluster.called(), cause, fix).seen(cluster.called(), &probe.message);
@@ -103,7 +103,27 @@ fn twice(picture: &Picture) -> Vec<Finding> {
             Finding::new(Severity::Warning, address, cause, "give each an address of its own (CONTROL_PLANE_VIP), outside of DHCP's range");
         clusters.into_iter().fold(finding, |finding, cluster| finding.seen(cluster.called(), "spec.controlPlaneEndpoint"))
     };
-    shared.map(finding).collect()
+    shared.map(finding).chain(given_out(picture)).collect()
+}
+
+/// Machines to which DHCP, or their own spec, has given the address of a control plane. Those of the control plane itself take turns at it.
+fn given_out(picture: &Picture) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for cluster in picture.objects("Cluster") {
+        let Some(host) = cluster.field("/spec/controlPlaneEndpoint/host").and_then(serde_json::Value::as_str) else { continue };
+        for machine in picture.machines() {
+            let of_its_own =
+                machine.namespace() == cluster.namespace() && machine.cluster() == cluster.name() && machine.is_control_plane();
+            let addresses = machine.field("/status/addresses").and_then(serde_json::Value::as_array).into_iter().flatten();
+            if !of_its_own && addresses.into_iter().any(|address| address["address"] == host) {
+                let cause = format!("{} has {host}, the address of the control plane of {}", machine.called(), cluster.called());
+                let fix = "take it out of DHCP's range (`capstead host check --vip ADDRESS --subnet CIDR` tells), then replace that machine: `kubectl delete machine`";
+                let finding = Finding::new(Severity::Error, host, cause, fix);
+                findings.push(finding.seen(machine.called(), "status.addresses").seen(cluster.called(), "spec.controlPlaneEndpoint"));
+            }
+        }
+    }
+    findings
 }
 
 #[cfg(test)]

@@ -22,9 +22,10 @@ const BOOT: [&str; 4] =
 const LEASE: [&str; 3] = ["No DHCPOFFERS received", "no lease, failing", "Timed out waiting for lease"];
 const KUBEADM: [&str; 3] = ["[ERROR ", "error execution phase", "[kubelet-check] The kubelet is not healthy"];
 
-/// Guests that may be in trouble. What one wrote that is a node by now has passed.
+/// Guests that may be in trouble. What one wrote that is a node by now has passed, and of one that was looked into the inside tells more.
 fn consoles(picture: &Picture) -> impl Iterator<Item = &MicroVm> {
-    picture.hosts.iter().flat_map(|host| &host.microvms).filter(|microvm| !is_node(picture, microvm))
+    let inside = |microvm: &MicroVm| picture.nodes.iter().any(|node| node.inside && node.subject.uid == microvm.uid);
+    picture.hosts.iter().flat_map(|host| &host.microvms).filter(move |microvm| !is_node(picture, microvm) && !inside(microvm))
 }
 
 fn is_node(picture: &Picture, microvm: &MicroVm) -> bool {
@@ -39,7 +40,10 @@ fn boot(picture: &Picture) -> Vec<Finding> {
 
 fn kubeadm(picture: &Picture) -> Vec<Finding> {
     let fix = "the line names what failed: a port, an image, the time, or the control plane's address; cloud-init does not run it again, so replace the machine";
-    by_lines(picture, &KUBEADM, "kubeadm failed in the guest, so the machine becomes no node", fix)
+    let mut found = by_lines(picture, &KUBEADM, "kubeadm failed in the guest, so the machine becomes no node", fix);
+    // Where its console was read as a node's, rules for nodes say which step it was.
+    found.retain(|finding| !picture.nodes.iter().any(|node| finding.about == format!("microVM {}", node.subject.name)));
+    found
 }
 
 fn by_lines(picture: &Picture, texts: &[&str], cause: &str, fix: &str) -> Vec<Finding> {
@@ -77,23 +81,29 @@ fn address(picture: &Picture) -> Vec<Finding> {
     consoles(picture).filter_map(finding).collect()
 }
 
-/// cloud-init shows interfaces as a table: `ci-info: | eth1 | True | 10.0.0.5 | 255.255.255.0 | global | 02:… |`. The last one counts. Gives the row of an
-/// interface where none but the loopback has an address that leads anywhere.
+/// cloud-init shows interfaces as a table: `ci-info: | eth1 | True | 10.0.0.5 | 255.255.255.0 | global | 02:… |`. Gives the row of an interface where none but the loopback has an address that leads anywhere.
 fn without_address(console: &[String]) -> Option<String> {
-    let begins = console.iter().rposition(|line| line.contains("ci-info:") && line.contains("Net device info"))?;
-    let mut bare = None;
-    for line in console[begins..].iter().skip(1).take_while(|line| line.contains("ci-info:") && !line.contains("info++")) {
+    let rows = interfaces(console);
+    let bare = rows.first().map(|(line, _)| line.trim().to_owned());
+    if rows.iter().any(|(_, address)| address.is_some()) { None } else { bare }
+}
+
+/// Addresses that lead to the guest, as its console tells them.
+pub fn addresses_on_console(console: &[String]) -> Vec<Ipv4Addr> {
+    interfaces(console).into_iter().filter_map(|(_, address)| address).collect()
+}
+
+/// Rows of the last table, but the loopback's, each with its address if it leads anywhere.
+fn interfaces(console: &[String]) -> Vec<(&str, Option<Ipv4Addr>)> {
+    let begins = console.iter().rposition(|line| line.contains("ci-info:") && line.contains("Net device info"));
+    let lines = console[begins.unwrap_or(console.len())..].iter().skip(1);
+    let rows = lines.take_while(|line| line.contains("ci-info:") && !line.contains("info++")).filter_map(|line| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [_, device, up, address, ..] = cells.as_slice() else { continue };
-        if *device == "lo" || !matches!(*up, "True" | "False") {
-            continue;
-        }
-        if address.parse::<Ipv4Addr>().is_ok_and(|address| !address.is_link_local()) {
-            return None;
-        }
-        bare = bare.or_else(|| Some(line.trim().to_owned()));
-    }
-    bare
+        let [_, device, up, address, ..] = cells.as_slice() else { return None };
+        let counts = *device != "lo" && matches!(*up, "True" | "False");
+        counts.then(|| (line.as_str(), address.parse().ok().filter(|address: &Ipv4Addr| !address.is_link_local())))
+    });
+    rows.collect()
 }
 
 #[cfg(test)]

@@ -76,6 +76,7 @@ struct Review {
 }
 
 type Judge = Box<dyn Fn(&Request) -> Vec<Violation> + Send + Sync>;
+type Warn = Box<dyn Fn(&Request) -> Vec<String> + Send + Sync>;
 /// Gives the object as it should be.
 type Change = Box<dyn Fn(&Request) -> Result<Value, Violation> + Send + Sync>;
 
@@ -85,6 +86,7 @@ pub(super) struct Hooks {
     pub(super) judge: Option<Judge>,
     pub(super) judge_delete: Option<Judge>,
     pub(super) change: Option<Change>,
+    pub(super) warn: Option<Warn>,
 }
 
 fn parse<K: DeserializeOwned>(object: &Value) -> Result<K, Violation> {
@@ -108,6 +110,10 @@ pub(super) fn judging_delete<K: DeserializeOwned>(judge: impl Fn(&K, &Request) -
     }
 }
 
+pub(super) fn warning<K: DeserializeOwned>(warn: impl Fn(&K) -> Vec<String>) -> impl Fn(&Request) -> Vec<String> {
+    move |request| parse::<K>(&request.object).map(|object| warn(&object)).unwrap_or_default()
+}
+
 pub(super) fn changing<K: DeserializeOwned + Serialize>(
     change: impl Fn(&mut K, &Request),
 ) -> impl Fn(&Request) -> Result<Value, Violation> {
@@ -127,6 +133,11 @@ pub(super) fn review(hooks: &Hooks, body: &[u8]) -> Result<Value, String> {
     let request = review.request;
     let mut response = decide(hooks, &request);
     response["uid"] = json!(request.uid);
+    let writes = matches!(request.operation, Operation::Create | Operation::Update);
+    let warnings = hooks.warn.as_ref().filter(|_| writes && response["allowed"] == true).map(|warn| warn(&request));
+    if let Some(warnings) = warnings.filter(|warnings| !warnings.is_empty()) {
+        response["warnings"] = json!(warnings);
+    }
     Ok(json!({"apiVersion": review.api_version, "kind": "AdmissionReview", "response": response}))
 }
 

@@ -69,6 +69,7 @@ fn webhooks() -> Webhooks {
             9 => vec![Violation::new("spec.size", "is too big to go")],
             _ => Vec::new(),
         })
+        .warning::<Thing>("/validate", |thing| if thing.spec.size == 7 { vec!["spec.size: seven is unwise".into()] } else { Vec::new() })
         .mutating::<Thing>("/mutate", |thing, _| {
             for port in &mut thing.spec.ports {
                 port.mac.get_or_insert_with(|| format!("02:00:00:00:00:{:02x}", port.number));
@@ -150,6 +151,17 @@ async fn what_breaks_a_rule_is_invalid_with_every_cause() {
     let text = metrics.text().unwrap();
     assert!(text.contains("controller_runtime_webhook_requests_total{webhook=\"/validate\",code=\"200\"} 4"), "{text}");
     server.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn what_is_unwise_passes_with_a_warning() {
+    let certificates = certificates().await;
+    let server = start(&certificates, &Metrics::new()).await;
+    let client = client(server.address(), certificates.trust().borrow().as_ref().unwrap());
+    let response = async |old: &Value| ask(&client, "/validate", &review("v1", "CREATE", &thing(7), old)).await["response"].clone();
+    let expected = json!({"uid": "the-uid", "allowed": true, "warnings": ["spec.size: seven is unwise"]});
+    assert_eq!(response(&Value::Null).await, expected);
+    assert_eq!(response(&thing(8)).await["warnings"], Value::Null, "what is refused has its reasons");
 }
 
 #[tokio::test]

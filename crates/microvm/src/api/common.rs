@@ -126,9 +126,25 @@ pub struct StaticPool {
     /// The hosts; each is a failure domain of the cluster.
     #[schemars(length(min = 1))]
     pub hosts: Vec<Host>,
-    /// The Secret, in the same namespace, with the hosts' basic auth tokens: the key is a host's name or address without port.
+    /// The Secret, in the same namespace, with the hosts' basic auth tokens: the key is a host's name or address without port, with dashes for the colons of an IPv6 address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic_auth_secret: Option<String>,
+    /// How a host is chosen for a machine whose Machine names no failure domain: `Hash` when absent. A host that does not answer is avoided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+}
+
+/// How a host is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Strategy {
+    /// By checksum of the machine's name.
+    #[default]
+    Hash,
+    /// Where there are fewest machines; control planes of a cluster on different hosts first of all.
+    Spread,
+    /// Where there are most machines, up to the host's `maxMicrovms`.
+    Pack,
 }
 
 /// A host that speaks the flintlock protocol.
@@ -142,6 +158,10 @@ pub struct Host {
     /// Whether control plane machines may be placed here.
     #[serde(rename = "controlplaneAllowed", default = "yes")]
     pub controlplane_allowed: bool,
+    /// The most machines that are placed here; as many as come, when absent.
+    #[serde(rename = "maxMicrovms", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_microvms: Option<i32>,
 }
 
 /// An HTTP CONNECT proxy.

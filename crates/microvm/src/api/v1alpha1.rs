@@ -45,7 +45,7 @@ pub struct MicrovmClusterSpec {
     /// The proxy through which the hosts are reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub microvm_proxy: Option<Proxy>,
-    /// The Secret, in the same namespace, with `tls.crt`, `tls.key` and `ca.crt` for connections to the hosts.
+    /// The Secret, in the same namespace, for TLS to the hosts: `ca.crt` of who vouches for them, `tls.crt` and `tls.key` of the client where they ask for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_secret_ref: Option<String>,
 }

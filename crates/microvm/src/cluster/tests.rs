@@ -1,16 +1,17 @@
-use capstead_capi::cluster::{Lifecycle, Observed, Owner, Status};
+use capstead_capi::cluster::{Lifecycle, Observed as Whole, Owner, Status};
 use capstead_capi::lifecycle::{Object, Referred, Step};
 use capstead_capi::ownership::Grounds;
 use capstead_capi::types::ApiEndpoint;
 use capstead_reconcile::{Reconciler, Timestamp};
 
+use super::Observed as Outside;
 use super::*;
 use crate::sample;
 
 const NOW: Timestamp = Timestamp::constant(1_000, 0);
 
-fn object(endpoint: Option<ApiEndpoint>, on_the_cluster: Option<ApiEndpoint>) -> Observed<()> {
-    Observed {
+fn object(endpoint: Option<ApiEndpoint>, on_the_cluster: Option<ApiEndpoint>) -> Whole<Outside> {
+    Whole {
         object: Object {
             namespace: "team-a".into(),
             name: "mvm".into(),
@@ -31,7 +32,7 @@ fn object(endpoint: Option<ApiEndpoint>, on_the_cluster: Option<ApiEndpoint>) ->
         grounds: Grounds::After(Timestamp::constant(900, 0)),
         looked: Some(NOW),
         failure: None,
-        outside: (),
+        outside: Outside::default(),
     }
 }
 
@@ -40,7 +41,7 @@ fn endpoint() -> Option<ApiEndpoint> {
 }
 
 /// What is told, and Ready in words.
-fn told(wish: &Wish, seen: &Observed<()>) -> (Status, String) {
+fn told(wish: &Wish, seen: &Whole<Outside>) -> (Status, String) {
     let plan = Lifecycle::<Pools>::plan(wish, seen, NOW);
     let [Step::Tell(status)] = plan.steps.as_slice() else { panic!("only to be told: {plan:?}") };
     let ready = status.conditions.iter().find(|known| known.type_ == "Ready").unwrap();
@@ -81,7 +82,8 @@ fn a_pool_that_breaks_a_rule_keeps_the_domains_it_had() {
 
 #[test]
 fn of_many_hosts_those_for_control_planes_are_told_first_and_no_more_than_the_contract_takes() {
-    let hosts: Vec<Host> = (0..150).map(|at| Host { endpoint: format!("{at:03}:1"), control_plane_allowed: at >= 140 }).collect();
+    let hosts: Vec<Host> =
+        (0..150).map(|at| Host { endpoint: format!("{at:03}:1"), control_plane_allowed: at >= 140, most: None }).collect();
     let domains = failure_domains(&hosts);
     assert_eq!(domains.len(), 100);
     assert_eq!(domains.iter().filter(|domain| domain.allows_control_plane()).count(), 10);
@@ -94,4 +96,41 @@ fn nothing_keeps_it_when_its_machines_are_gone() {
     seen.object.deleting = true;
     let plan = Lifecycle::<Pools>::plan(&Wish::default(), &seen, NOW);
     assert_eq!(plan.steps, [Step::Release { cost: None }]);
+}
+
+/// Status, reason and message of a condition that is told.
+fn condition(status: &Status, type_: &str) -> Option<String> {
+    let known = status.conditions.iter().find(|known| known.type_ == type_)?;
+    Some(format!("{} {}: {}", known.status, known.reason, known.message))
+}
+
+#[test]
+fn whether_the_control_plane_answers_is_told_and_nothing_waits_for_it() {
+    let wish = Wish::of(&sample::cluster());
+    let mut seen = object(endpoint(), None);
+    assert_eq!(condition(&told(&wish, &seen).0, LOAD_BALANCER_AVAILABLE), None, "nobody looked yet");
+    for (answers, expected) in [
+        (Ok(()), "True LoadBalancerAvailable: "),
+        (
+            Err("nothing listens at 10.0.0.100:6443".to_owned()),
+            "False LoadBalancerNotAvailable: control plane load balancer isn't available: nothing listens at 10.0.0.100:6443",
+        ),
+    ] {
+        seen.outside.answers = Some(answers);
+        let (status, ready) = told(&wish, &seen);
+        assert_eq!(condition(&status, LOAD_BALANCER_AVAILABLE).as_deref(), Some(expected));
+        assert_eq!((status.provisioned, ready.as_str()), (true, "True Ready: "), "the endpoint is published at once");
+    }
+}
+
+#[test]
+fn a_host_that_is_down_is_told_and_the_cluster_stays_ready() {
+    let wish = Wish::of(&sample::cluster());
+    let mut seen = object(endpoint(), None);
+    assert_eq!(condition(&told(&wish, &seen).0, HOSTS_AVAILABLE).as_deref(), Some("True NoneIsDown: "));
+    seen.outside.down.insert("10.0.0.2:9090".into(), "no route".into());
+    let (status, ready) = told(&wish, &seen);
+    let expected = "False HostUnreachable: host 10.0.0.2:9090 does not answer: no route";
+    assert_eq!(condition(&status, HOSTS_AVAILABLE).as_deref(), Some(expected));
+    assert_eq!(ready, "True Ready: ");
 }

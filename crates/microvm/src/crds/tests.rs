@@ -100,3 +100,25 @@ fn the_api_server_knows_every_format_and_every_field_has_a_type() {
     }
     assert_eq!(formats.into_iter().collect::<Vec<_>>(), ["date-time", "int32", "int64"]);
 }
+
+#[test]
+fn the_definitions_break_no_rule_of_the_contract() {
+    use capstead_capi::rules::{Role, Subject, rules};
+    let roles = [Role::InfraCluster, Role::InfraClusterTemplate, Role::InfraMachine, Role::InfraMachineTemplate];
+    for (crd, role) in made().iter().zip(roles) {
+        let subject = Subject { role, crd, objects: &[] };
+        let broken: Vec<_> = rules().filter(|rule| rule.judge(&subject).is_fail()).map(|rule| rule.id).collect();
+        assert_eq!(broken, [""; 0], "{role:?}");
+    }
+}
+
+#[test]
+fn kinds_are_shown_by_category_and_with_columns() {
+    for crd in made() {
+        assert_eq!(crd["spec"]["names"]["categories"], serde_json::json!(["cluster-api"]));
+        for version in crd["spec"]["versions"].as_array().unwrap() {
+            let columns = version["additionalPrinterColumns"].as_array().unwrap();
+            assert_eq!(columns.last().unwrap()["name"], "Age");
+        }
+    }
+}

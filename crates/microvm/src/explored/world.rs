@@ -19,7 +19,7 @@ use capstead_reconcile::explore::World;
 use capstead_reconcile::{Again, Backoff, Ended, Look, Outcome, Pass, Plan, Reconciler, Report, Timestamp};
 
 use super::clock::{FAR, NOW, after};
-use crate::hosts::cache::{Cache, Errand, Got, Held};
+use crate::hosts::cache::{Cache, Errand, Got, Held, Own};
 use crate::machine::{self, Microvm, Microvms, Observed, State, provider_id};
 use crate::spec;
 

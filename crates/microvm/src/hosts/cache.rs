@@ -74,9 +74,23 @@ struct Record {
 /// A microVM and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Held {
-    /// As metadata holds it.
+    /// As metadata holds it; empty where they hold none, as those of upstream's machines.
     pub(crate) token: String,
     pub(crate) microvm: Microvm,
+}
+
+/// By what a machine knows its own among the microVMs of its name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own<'a> {
+    pub(crate) token: &'a str,
+    /// The one it is known by, if it is; the only one that need not carry a token.
+    pub(crate) uid: Option<&'a str>,
+}
+
+impl Own<'_> {
+    fn is(self, held: &Held) -> bool {
+        if held.token.is_empty() { self.uid == Some(held.microvm.uid.as_str()) } else { held.token == self.token }
+    }
 }
 
 /// What to ask of the host now.
@@ -101,7 +115,11 @@ pub(crate) enum Got {
 
 impl Cache {
     /// What is there of a machine whose claim has this token, and when that look began; `None` when a look is wanted first: it is then asked for.
-    pub(crate) fn look(&mut self, name: &Name, token: &str, not_before: Option<Timestamp>) -> Option<(Timestamp, Observed)> {
+    pub(crate) fn look(&mut self, name: &Name, own: Own<'_>, not_before: Option<Timestamp>) -> Option<(Timestamp, Observed)> {
+        // While nobody asked, it may have come back.
+        if self.interest.is_empty() {
+            self.failing = None;
+        }
         self.interest.insert(name.clone());
         if let Some(failing) = &self.failing
             && (failing.told || !self.covers(name))
@@ -112,14 +130,21 @@ impl Cache {
         } else if let Some(looked) = self.looked(name)
             && not_before.is_none_or(|time| looked >= time)
         {
-            let own =
-                |record: &Record| record.microvms.iter().filter(|held| held.token == token).map(|held| held.microvm.clone()).collect();
+            let own = |record: &Record| record.microvms.iter().filter(|held| own.is(held)).map(|held| held.microvm.clone()).collect();
             self.settle(name);
             return Some((looked, Observed::Seen(self.records.get(name).map(own).unwrap_or_default())));
         }
         let wanted = not_before.unwrap_or(Timestamp::MIN);
         self.wanted.entry(name.clone()).and_modify(|known| *known = wanted.max(*known)).or_insert(wanted);
         None
+    }
+
+    /// Why the host does not answer, if it was told as down. Of one that nobody asks nothing is known.
+    pub(crate) fn down(&self) -> Option<&str> {
+        if self.interest.is_empty() {
+            return None;
+        }
+        self.failing.as_ref().filter(|failing| failing.told).map(|failing| failing.cause.as_str())
     }
 
     fn covers(&self, name: &Name) -> bool {

@@ -13,12 +13,12 @@ const NOW: Timestamp = Timestamp::constant(1_000, 0);
 const HOST: &str = "10.0.0.1:9090";
 
 fn host(endpoint: &str, control_plane_allowed: bool) -> Host {
-    Host { endpoint: endpoint.into(), control_plane_allowed }
+    Host { endpoint: endpoint.into(), control_plane_allowed, most: None }
 }
 
 fn wish() -> Wish {
     let address = MachineAddress::new(MachineAddressType::InternalIp, "10.1.0.5");
-    Wish { hosts: vec![host("b:1", true), host(HOST, false), host("c:1", true)], addresses: vec![address], violations: Vec::new() }
+    Wish { hosts: vec![host("b:1", true), host(HOST, false), host("c:1", true)], addresses: vec![address], ..Wish::default() }
 }
 
 fn claim() -> Claim {
@@ -313,4 +313,28 @@ fn states_are_told_in_upstreams_words() {
 fn a_create_may_land_for_as_long_as_the_client_waits_and_longer() {
     assert!(Microvms::LANDING > capstead_flintlock::Limits::default().call);
     assert!(Microvms::makes(&create()) && !Microvms::makes(&remove("1")));
+}
+
+#[test]
+fn a_machine_that_upstream_made_is_taken_over_by_its_provider_id() {
+    let mut upstreams = object(Observed::Unseen);
+    upstreams.object.claim = None;
+    upstreams.provider_id = Some(id("01HZX"));
+    assert_eq!(plan(&upstreams).0, ["claim 10.0.0.1:9090"]);
+    upstreams.object.deleting = true;
+    assert_eq!(plan(&upstreams).0, ["claim 10.0.0.1:9090"], "or else its microVM would be left behind");
+    upstreams.object.forced = true;
+    assert_eq!(plan(&upstreams).0, ["release"], "a person knows better");
+
+    // Claimed, it lives and goes as any other.
+    let claimed = Whole { provider_id: Some(id("01HZX")), ..object(seen(&[("01HZX", State::Created)])) };
+    assert_eq!(plan(&claimed).0, ["tell True Ready, provisioned"]);
+    let mut going = claimed;
+    going.object.deleting = true;
+    assert_eq!(plan(&going).0.last().map(String::as_str), Some("delete 01HZX"));
+
+    let mut strange = object(Observed::Unseen);
+    strange.object.claim = None;
+    strange.provider_id = Some("other://10.0.0.1:9090/1".parse().unwrap());
+    assert_eq!(plan(&strange).0, ["tell Unknown ProviderIDMismatch"], "another provider's is left alone");
 }

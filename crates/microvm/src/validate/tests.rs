@@ -128,3 +128,18 @@ fn a_template_of_clusters_has_hosts_or_leaves_them_to_its_class() {
     assert_eq!(validate_cluster_template(&new, Some(&old), true), []);
     assert_eq!(validate_cluster_template(&old, Some(&old), false), []);
 }
+
+#[test]
+fn a_proxy_is_a_url_or_a_host_and_a_port() {
+    let with = |endpoint: &str| {
+        let mut cluster = sample::cluster();
+        cluster.spec.microvm_proxy = Some(crate::api::common::Proxy { endpoint: endpoint.into() });
+        fields(&validate_cluster(&cluster)).join(" ")
+    };
+    for good in ["http://proxy:3128", "http://10.0.0.9", "proxy.example:3128", "http://[fd00::9]:3128/"] {
+        assert_eq!(with(good), "", "{good}");
+    }
+    for bad in ["", "https://proxy:3128", "socks5://proxy:1080", "http://", "proxy:0", "http://me@proxy:3128"] {
+        assert_eq!(with(bad), "spec.microvmProxy.endpoint", "{bad}");
+    }
+}

@@ -12,7 +12,10 @@ use super::warn;
 use crate::observe::Api;
 use crate::observe::Observed;
 use crate::observe::Unit;
+use crate::wish;
+use crate::wish::Network;
 use crate::wish::Runtime;
+use crate::wish::VMM_USER;
 use crate::wish::Wish;
 
 /// The service whose list is the proof that a flintlock host answers.
@@ -27,6 +30,13 @@ pub(super) fn active(unit: &Unit, fix_missing: &str) -> Judged {
         Unit { loaded: false, .. } => fail_and("there is no such unit", fix_missing),
         unit => must(unit.active == "active", unit.active.clone()),
     }
+}
+
+/// What a flag of the daemon is, on the command line or in its file.
+pub(super) fn flag(wish: &Wish, seen: &Observed, name: &str) -> Result<Option<String>, Unknown> {
+    let command = unit(seen, wish.unit())?.command;
+    let given = wish::flag(command.split_whitespace(), name).map(str::to_owned);
+    Ok(given.or_else(|| seen.config.get(name).cloned()).filter(|value| !value.is_empty()))
 }
 
 /// Checks of what a client sees.
@@ -112,6 +122,32 @@ pub(super) const RULES: &[Rule] = &[
                 must(unit.kill_mode == "process", format!("KillMode={}", unit.kill_mode))
             } else {
                 Err(Unknown("there is no such unit".into()))
+            }
+        },
+    },
+    Rule {
+        id: "vmm-user",
+        title: "VMMs' own user",
+        expected: "the system user capstead-vmm, who may open /dev/kvm; or another by --vmm-user",
+        why: "else VMMs run as root, and a guest that breaks out of its VMM is root",
+        fix: "`capstead host prepare`, or `useradd --system --no-create-home --shell /usr/sbin/nologin --groups kvm capstead-vmm`; then `systemctl restart {unit}`",
+        need: |wish| Need::advised_if(wish.runtime == Runtime::Capstead, "flintlockd knows none"),
+        judge: |wish, seen| {
+            match flag(wish, seen, "vmm-user")?.as_deref() {
+                None | Some(VMM_USER) => (),
+                Some("root") => return fail_and("--vmm-user root", "leave the flag out, and `capstead host prepare`"),
+                Some(other) => return pass(format!("--vmm-user {other}")),
+            }
+            match (&seen.vmm_groups.clone()?, &seen.kvm) {
+                (None, _) if wish.network == Network::User && seen.root == Ok(false) => {
+                    pass("whoever runs the daemon, and that need not be root")
+                }
+                (None, _) => fail("there is no such user"),
+                (Some(groups), Ok(Some(kvm))) if !kvm.opens_to(groups) => fail_and(
+                    format!("{VMM_USER} may not open /dev/kvm ({})", kvm.rights),
+                    "`usermod --append --groups kvm capstead-vmm`, and `systemctl restart {unit}`",
+                ),
+                (Some(_), _) => pass(VMM_USER),
             }
         },
     },

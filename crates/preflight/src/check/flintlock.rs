@@ -4,26 +4,18 @@ use super::Need;
 use super::Rule;
 use super::Unknown;
 use super::daemon::active;
+use super::daemon::flag;
 use super::daemon::unit;
 use super::fail;
 use super::fail_and;
 use super::must;
 use super::pass;
 use super::warn;
-use crate::observe::Observed;
 use crate::wish::Runtime;
 use crate::wish::Wish;
 
 fn flintlock(wish: &Wish) -> Need {
     Need::required_if(wish.runtime == Runtime::Flintlock, "Capstead's own runtime needs none")
-}
-
-/// What a flag of flintlockd is, on the command line or in its file.
-fn flag(wish: &Wish, seen: &Observed, name: &str) -> Result<Option<String>, Unknown> {
-    let command = unit(seen, wish.unit())?.command;
-    let mut words = command.split_whitespace().skip_while(|word| word.trim_start_matches('-').split('=').next() != Some(name));
-    let given = words.next().and_then(|word| word.split_once('=').map(|(_, value)| value).or_else(|| words.next()));
-    Ok(given.map(str::to_owned).or_else(|| seen.config.get(name).cloned()).filter(|value| !value.is_empty()))
 }
 
 /// A value of containerd's configuration, within the section of its devmapper snapshotter.

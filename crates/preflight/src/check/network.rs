@@ -250,6 +250,24 @@ pub(super) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        id: "vip-route",
+        title: "Way to the VIP",
+        expected: "a route to {vip} on the microVMs' own network",
+        why: "Cluster API's controllers and you reach the cluster's API there; ask the same where the controllers run",
+        fix: "`ip route get {vip}`; take an address of {subnet}, or route it to this host",
+        need: |wish| {
+            Need::required_if(wish.vip.is_some() && wish.network != Network::User, "no VIP is named, or it is within the VMM's own network")
+        },
+        judge: |wish, seen| {
+            let vip = wish.vip.map(|vip| vip.to_string()).unwrap_or_default();
+            match (seen.vip_link.clone()?, wish.gateway_link()) {
+                (None, _) => fail(format!("no route leads to {vip}")),
+                (Some(link), Some(own)) if link != own && link != "lo" => warn(format!("through {link}, and not {own}")),
+                (Some(link), _) => pass(format!("through {link}")),
+            }
+        },
+    },
+    Rule {
         id: "ip-forward",
         title: "Forwarding",
         expected: "net.ipv4.ip_forward = 1",

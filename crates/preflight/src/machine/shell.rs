@@ -57,10 +57,17 @@ impl Shell {
     /// A connection that another ssh shares is not used: the proof that a machine is still reached must be a connection of its own.
     #[must_use]
     pub fn ssh(destination: &str) -> Self {
+        Self::ssh_with(destination, &[])
+    }
+
+    /// The same with further flags of ssh, such as a user, a port or a key.
+    #[must_use]
+    pub fn ssh_with(destination: &str, flags: &[String]) -> Self {
         let connect = format!("ConnectTimeout={CONNECT}");
         let mut argv = ["ssh", "-T", "-o", "BatchMode=yes", "-o", &connect, "-o", "ControlPath=none", "-o", "ServerAliveInterval=5"]
             .map(str::to_owned)
             .to_vec();
+        argv.extend_from_slice(flags);
         argv.extend(["--", destination, ROOT_SHELL].map(str::to_owned));
         Self { name: destination.to_owned(), argv }
     }

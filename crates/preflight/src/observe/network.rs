@@ -94,6 +94,17 @@ pub(super) fn neighbour(answers: &Answers) -> Seen<Option<String>> {
     Ok(all.into_iter().find_map(|neighbour| neighbour.lladdr))
 }
 
+/// The interface of the route to the VIP; none where no route leads there.
+pub(super) fn vip_link(answers: &Answers) -> Seen<Option<String>> {
+    #[derive(Deserialize)]
+    struct Route {
+        dev: Option<String>,
+    }
+    let out = answers.out("vip-route")?;
+    let routes: Vec<Route> = if out.trim().is_empty() { Vec::new() } else { serde_json::from_str(out).map_err(|_| garbled(out))? };
+    Ok(routes.into_iter().find_map(|route| route.dev))
+}
+
 /// Lines of `ss -Htulnp`: protocol, state, two queues, own address, the other's, processes.
 pub(super) fn listeners(answers: &Answers) -> Seen<Vec<Listener>> {
     let listener = |line: &str| {

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::machine::Question;
 use crate::machine::quoted;
 use crate::wish::Runtime;
+use crate::wish::VMM_USER;
 use crate::wish::Wish;
 
 /// A guest of a few instructions, to find out what can boot one.
@@ -117,7 +118,14 @@ fn system(wish: &Wish) -> Vec<Question> {
 }
 
 fn network(wish: &Wish) -> Vec<Question> {
-    let vip = wish.vip.map(|vip| Question::run("neighbour", &["ip", "-j", "neigh", "show", "to", &vip.to_string()]));
+    // Whoever has the address answers who they are, even where ping is filtered; a neighbour that only was there does not.
+    let vip = wish.vip.into_iter().flat_map(|vip| {
+        [
+            Question::shell("neighbour", format!("ping -c 1 -W 1 {vip} >/dev/null 2>&1; ip -j neigh show to {vip}")),
+            // With 2 it says that there is none.
+            Question::shell("vip-route", format!("ip -j route get {vip} 2>/dev/null || [ $? = 2 ]")),
+        ]
+    });
     let filter = "if command -v nft >/dev/null; then nft list ruleset; r=$?; else r=127; fi
 if command -v iptables-save >/dev/null; then iptables-save; s=$?; else s=127; fi
 [ $r = 0 ] || [ $s = 0 ] || { [ $r$s != 127127 ] || echo 'neither nft nor iptables is installed' >&2; exit 1; }";
@@ -162,6 +170,10 @@ fn service(wish: &Wish) -> Vec<Question> {
         Question::shell("version", version),
         Question::run("log", &["journalctl", "-u", wish.unit(), "-n", "1", "-o", "cat", "--no-pager", "-q"]),
     ];
+    if wish.runtime == Runtime::Capstead {
+        let text = format!("getent passwd {VMM_USER} >/dev/null; case $? in 0) id -Gn {VMM_USER} ;; 2) ;; *) exit 1 ;; esac");
+        all.push(Question::shell("vmm-user", text));
+    }
     if !wish.images.is_empty() {
         all.push(Question::shell("images", images));
     }

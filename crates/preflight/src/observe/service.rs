@@ -47,6 +47,12 @@ pub(super) fn version(answers: &Answers) -> Seen<String> {
     Ok(out.lines().next().unwrap_or_default().trim().to_owned())
 }
 
+/// Names of groups, its own among them.
+pub(super) fn vmm_groups(answers: &Answers) -> Seen<Option<BTreeSet<String>>> {
+    let groups: BTreeSet<_> = answers.out("vmm-user")?.split_whitespace().map(str::to_owned).collect();
+    Ok((!groups.is_empty()).then_some(groups))
+}
+
 /// The HTTP status, or why there is none.
 pub(super) fn registry(answers: &Answers, host: &str) -> Seen<u16> {
     let out = answers.out(&format!("registry/{host}"))?;

@@ -11,10 +11,13 @@ use super::state::State;
 use super::state::Uplink;
 use crate::check::tools;
 use crate::observe::Observed;
+use crate::observe::Unit;
 use crate::wish::Network;
 use crate::wish::Packages;
 use crate::wish::Runtime;
+use crate::wish::VMM_USER;
 use crate::wish::Wish;
+use crate::wish::flag;
 
 /// How something should be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,7 +67,7 @@ pub fn goals(wish: &Wish, seen: &Observed) -> Result<Vec<Goal>, Vec<Refused>> {
     if wish.runtime == Runtime::Flintlock {
         containerd(wish, &mut all);
     }
-    daemon(wish, &mut all);
+    daemon(wish, seen, &mut all);
     all.images.extend(wish.images.iter().map(|image| Goal::new(Key::Image(image.clone()), State::Present)));
     Ok(all.in_order())
 }
@@ -221,10 +224,24 @@ fn containerd(wish: &Wish, all: &mut Builder) {
     all.unit(&wish.containerd.unit, contents::containerd_unit(wish), vec![config, pool]);
 }
 
-fn daemon(wish: &Wish, all: &mut Builder) {
+/// Who VMMs run as, unless the daemon is told of somebody else.
+fn vmm_user(wish: &Wish, seen: &Observed, all: &mut Builder) -> Option<Key> {
+    let told = flag(wish.daemon_flags.iter().map(String::as_str), "vmm-user").or_else(|| seen.config.get("vmm-user").map(String::as_str));
+    if told.is_some_and(|name| !name.is_empty() && name != VMM_USER) {
+        return None;
+    }
+    let key = Key::User(VMM_USER.into());
+    all.first.push(Goal::new(key.clone(), State::Present));
+    Some(key)
+}
+
+fn daemon(wish: &Wish, seen: &Observed, all: &mut Builder) {
     let drop_in = all.file(&format!("/etc/systemd/system/{}.d/capstead.conf", wish.unit()), contents::daemon_drop_in(wish));
     match wish.runtime {
-        Runtime::Capstead => all.unit(wish.unit(), contents::daemon_unit(), vec![drop_in]),
+        Runtime::Capstead => {
+            let user = vmm_user(wish, seen, all);
+            all.unit(wish.unit(), contents::daemon_unit(), [Some(drop_in), user].into_iter().flatten().collect())
+        }
         // flintlockd's own unit comes with flintlockd.
         Runtime::Flintlock => all.runs(wish.unit(), vec![drop_in, Key::Unit(wish.containerd.unit.clone())]),
     };
@@ -243,11 +260,17 @@ fn refusals(wish: &Wish, seen: &Observed) -> Vec<Refused> {
         );
     }
     if let Err(unknown) = &seen.version {
-        let fix = format!("copy it there: `install -m 0755 capstead {}`", wish.program());
+        let fix = match wish.runtime {
+            Runtime::Capstead => format!("copy it there: `install -m 0755 capstead {}`", wish.program()),
+            Runtime::Flintlock => format!("prepare brings no flintlockd: install that of its releases as {}", wish.program()),
+        };
         refuse(format!("{} does not run: {unknown}", wish.program()), &fix);
     }
-    if wish.runtime == Runtime::Flintlock && !seen.units.as_ref().is_ok_and(|units| units.get(wish.unit()).is_some_and(|unit| unit.loaded))
-    {
+    if let (Ok(_), Err(unknown)) = (&seen.systemd, &seen.units) {
+        refuse(format!("units cannot be seen: {unknown}"), "where the host is only slow, try again");
+    }
+    let installed = |units: &BTreeMap<String, Unit>| units.get(wish.unit()).is_some_and(|unit| unit.loaded);
+    if wish.runtime == Runtime::Flintlock && seen.units.as_ref().is_ok_and(|units| !installed(units)) {
         refuse("there is no flintlockd.service".into(), "install flintlockd with its unit first");
     }
     if let Some(flags) = unsafe_to_start(wish, seen) {
@@ -311,11 +334,10 @@ fn network(wish: &Wish, seen: &Observed, refuse: &mut impl FnMut(String, &str)) 
                 refuse(format!("{parent} belongs to {}", link.master.clone().unwrap_or_default()), "name another with --parent-iface");
             }
             Some(_) if joins(wish, seen) => {
-                let networkd = seen
-                    .units
-                    .as_ref()
-                    .is_ok_and(|units| units.get("systemd-networkd.service").is_some_and(|unit| unit.active == "active"));
-                if !networkd {
+                let active =
+                    |units: &BTreeMap<String, Unit>| units.get("systemd-networkd.service").is_some_and(|unit| unit.active == "active");
+                let others = seen.units.as_ref().is_ok_and(|units| !active(units));
+                if others {
                     refuse(
                         format!("{parent} is this host's uplink, and systemd-networkd does not look after it"),
                         "make the bridge by what does (ifupdown, NetworkManager), and name it with --bridge-name alone; or use NAT: --subnet 10.42.0.0/24 --dhcp --nat-via",

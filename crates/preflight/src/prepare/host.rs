@@ -135,6 +135,7 @@ pub(super) fn name(key: &Key) -> String {
         Key::Package(name) => format!("package {name}"),
         Key::Packages(folder) => format!("packages of {folder}"),
         Key::Module(name) => format!("kernel module {name}"),
+        Key::User(name) => format!("user {name}"),
         Key::Folder(path) | Key::File(path) => path.clone(),
         Key::Sysctl(name) => name.clone(),
         Key::Uplink(uplink) => format!("{} as a port of {}", uplink.link, uplink.bridge),

@@ -80,6 +80,9 @@ done; echo present",
                 "[ -d /sys/module/{0} ] || [ -e /sys/class/misc/{0} ] || [ ! -e /proc/modules ] || tr - _ <\"/lib/modules/$(uname -r)/modules.builtin\" 2>/dev/null | grep -q '/{0}[.]ko' && echo present || echo absent",
                 name.replace('-', "_")
             ),
+            Key::User(name) => {
+                format!("getent passwd -- {} >/dev/null; case $? in 0) echo present ;; 2) echo absent ;; *) exit 1 ;; esac", quoted(name))
+            }
             Key::Folder(path) => {
                 let path = self.path(path);
                 format!(
@@ -128,6 +131,16 @@ else apk add {name}; fi"
             }
             (Key::Packages(folder), State::Present) => format!("DEBIAN_FRONTEND=noninteractive dpkg -i -E -G {}/*.deb", self.path(folder)),
             (Key::Module(name), State::Present) => format!("modprobe {}", quoted(name)),
+            (Key::User(name), State::Present) => format!(
+                "u={}; ! getent passwd -- \"$u\" >/dev/null || exit 0; set --; ! getent group kvm >/dev/null || set -- --groups kvm
+useradd --system --user-group --no-create-home --home-dir / --shell /usr/sbin/nologin \"$@\" -- \"$u\"",
+                quoted(name)
+            ),
+            // Where userdel leaves the user's own group, it is empty now.
+            (Key::User(name), State::Absent) => format!(
+                "u={}; ! getent passwd -- \"$u\" >/dev/null || userdel -- \"$u\" || exit 1; ! getent group -- \"$u\" >/dev/null || groupdel -- \"$u\"",
+                quoted(name)
+            ),
             (Key::Folder(path), State::Present) => format!("mkdir -m 0755 -p {}", self.path(path)),
             // What others put in there meanwhile is theirs.
             (Key::Folder(path), State::Absent) => format!("rmdir {0} 2>/dev/null || [ -d {0} ] || [ ! -e {0} ]", self.path(path)),

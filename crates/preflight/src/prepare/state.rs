@@ -13,6 +13,8 @@ pub enum Key {
     Packages(String),
     /// A kernel module, loaded. It stays until the next boot.
     Module(String),
+    /// A system user without a home, of the group `kvm` where there is one.
+    User(String),
     /// A folder.
     Folder(String),
     /// A file.

@@ -14,7 +14,10 @@ ip link set lo up
 ip link add uplink0 type bridge; ip addr add 192.0.2.2/24 dev uplink0; ip link set uplink0 up; ip route add default via 192.0.2.1
 for d in etc var-lib run; do mkdir -p "$ROOT/$d"; done
 mkdir -p "$ROOT/run/systemd/system" "$ROOT/etc/systemd/system" "$ROOT/etc/sysctl.d" "$ROOT/etc/modules-load.d"
+echo root:x:0:0::/root:/bin/sh >"$ROOT/etc/passwd"; printf 'root:x:0:\nkvm:x:104:\n' >"$ROOT/etc/group"
 mount --bind "$ROOT/etc" /etc; mount --bind "$ROOT/var-lib" /var/lib; mount --bind "$ROOT/run" /run
+# Both leave a lock and copies beside their files.
+PATH=$PATH:/usr/sbin:/sbin; useradd --system --groups kvm first && userdel first
 echo ready; exec sleep 600
 "#;
 

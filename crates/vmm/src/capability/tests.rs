@@ -4,7 +4,7 @@ use crate::testing::{everything, machine};
 use crate::{CloudHypervisor, Firecracker, Qemu};
 
 fn all() -> Vec<(DriverKind, Capabilities)> {
-    let qemu = Qemu { program: "q".into(), accel: Accel::Kvm, tsc_khz: None, tb_mib: 1, seccomp: false };
+    let qemu = Qemu { program: "q".into(), accel: Accel::Kvm, tsc_khz: None, seccomp: false };
     let (fire, cloud) = (Firecracker::new("f"), CloudHypervisor::new("c"));
     let drivers: [&dyn Driver; 3] = [&fire, &cloud, &qemu];
     drivers.iter().map(|driver| (driver.kind(), driver.capabilities())).collect()

@@ -10,6 +10,15 @@ use crate::machine::{DiskFormat, HostNic, Machine, Nic, Protocol};
 /// The processor under TCG: what is cheap to emulate, and enough for programs built for x86-64-v2.
 const TCG_CPU: &str = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16";
 
+/// Room for translated code under TCG, in MiB. Once it is full, all is translated anew: a node of Kubernetes, whose programs are large, then gets nothing else done.
+/// What is not used takes no memory.
+fn translated_mib(memory_mib: u32) -> u32 {
+    (memory_mib / 2).clamp(64, 1024)
+}
+
+/// Memory of the guest of a few instructions.
+const PROBE_MIB: u32 = 16;
+
 /// The arguments as they are put together.
 #[derive(Default)]
 struct Args(Vec<String>);
@@ -25,7 +34,7 @@ impl Args {
     }
 
     /// What every machine has: no default devices, no window, a serial port.
-    fn machine(&mut self, qemu: &Qemu, memory: &str) {
+    fn machine(&mut self, qemu: &Qemu, memory_mib: u32, memory: &str) {
         self.option("M", format!("microvm,rtc=on{memory}"));
         match qemu.accel {
             Accel::Kvm => {
@@ -33,7 +42,7 @@ impl Args {
                 self.option("cpu", "host");
             }
             Accel::Tcg => {
-                self.option("accel", format!("tcg,thread=multi,tb-size={}", qemu.tb_mib));
+                self.option("accel", format!("tcg,thread=multi,tb-size={}", translated_mib(memory_mib)));
                 self.option("cpu", TCG_CPU);
             }
         }
@@ -96,6 +105,10 @@ fn parameters(qemu: &Qemu) -> Vec<(&'static str, String)> {
         defaults.push(("lpj", (u64::from(khz) * 4).to_string()));
         defaults.push(("tsc", "reliable".to_owned()));
     }
+    if qemu.accel == Accel::Tcg {
+        // There is no processor that speculates, and avoiding it is slow.
+        defaults.push(("mitigations", "off".to_owned()));
+    }
     defaults
 }
 
@@ -104,7 +117,7 @@ pub(super) fn plan(qemu: &Qemu, machine: &Machine, folder: &RunFolder) -> Result
     args.option("name", machine.uid.as_ref());
     // virtiofsd reads and writes the guest's memory.
     let shared = !machine.shares.is_empty();
-    args.machine(qemu, if shared { ",memory-backend=ram" } else { "" });
+    args.machine(qemu, machine.memory_mib, if shared { ",memory-backend=ram" } else { "" });
     args.option("smp", machine.vcpus.to_string());
     args.option("m", format!("{}M", machine.memory_mib));
     if shared {
@@ -169,8 +182,8 @@ pub(super) fn plan(qemu: &Qemu, machine: &Machine, folder: &RunFolder) -> Result
 
 pub(super) fn probe(qemu: &Qemu, kernel: &Path, serial: &Path) -> LaunchPlan {
     let mut args = Args::default();
-    args.machine(qemu, "");
-    args.option("m", "16M");
+    args.machine(qemu, PROBE_MIB, "");
+    args.option("m", format!("{PROBE_MIB}M"));
     args.flag("no-reboot");
     args.option("serial", format!("file:{}", serial.display()));
     args.option("device", "isa-debug-exit,iobase=0xf4,iosize=1");

@@ -3,7 +3,7 @@ use crate::machine::{CommandLine, Uid};
 use crate::testing::{everything, machine};
 
 fn qemu(accel: Accel) -> Qemu {
-    Qemu { program: "qemu-system-x86_64".into(), accel, tsc_khz: Some(2_000_000), tb_mib: 256, seccomp: true }
+    Qemu { program: "qemu-system-x86_64".into(), accel, tsc_khz: Some(2_000_000), seccomp: true }
 }
 
 fn plan(accel: Accel, machine: &Machine) -> LaunchPlan {
@@ -16,7 +16,7 @@ fn everything_in_qemus_words() {
     let plan = plan(Accel::Tcg, &everything());
     let expected = r#"-name m-1
 -M microvm,rtc=on,memory-backend=ram
--accel tcg,thread=multi,tb-size=256
+-accel tcg,thread=multi,tb-size=512
 -cpu qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16
 -nodefaults -no-user-config
 -display none
@@ -36,7 +36,7 @@ fn everything_in_qemus_words() {
 -kernel /images/vmlinux
 -initrd /images/initrd
 -append
-console=ttyS0 reboot=t panic=1 tsc_early_khz=2000000 lpj=8000000 tsc=reliable quiet root="LABEL=my root"
+console=ttyS0 reboot=t panic=1 tsc_early_khz=2000000 lpj=8000000 tsc=reliable mitigations=off quiet root="LABEL=my root"
 -device virtio-rng-device
 -drive id=disk0,file=/vm/root.qcow2,format=qcow2,if=none,cache=unsafe,discard=unmap,readonly=off
 -device virtio-blk-device,drive=disk0
@@ -73,10 +73,13 @@ fn the_clock_is_set_under_tcg_only_and_the_user_wins() {
     assert_eq!(append(plan(Accel::Kvm, &machine("m"))), "console=ttyS0 reboot=t panic=1 root=/dev/vda");
     assert!(plan(Accel::Kvm, &machine("m")).args.windows(2).any(|pair| pair == ["-cpu", "host"]));
     let own = Machine { cmdline: CommandLine::from_iter([("lpj", "1"), ("tsc", "unstable")]), ..machine("m") };
-    assert_eq!(append(plan(Accel::Tcg, &own)), "console=ttyS0 reboot=t panic=1 root=/dev/vda tsc_early_khz=2000000 lpj=1 tsc=unstable");
+    assert_eq!(
+        append(plan(Accel::Tcg, &own)),
+        "console=ttyS0 reboot=t panic=1 root=/dev/vda tsc_early_khz=2000000 lpj=1 tsc=unstable mitigations=off"
+    );
     let blind = Qemu { tsc_khz: None, ..qemu(Accel::Tcg) };
     let folder = RunFolder::new(Path::new("/run/c"), &"m".parse::<Uid>().expect("uid")).expect("folder");
-    assert_eq!(append(blind.plan(&machine("m"), &folder).expect("plan")), "console=ttyS0 reboot=t panic=1 root=/dev/vda");
+    assert_eq!(append(blind.plan(&machine("m"), &folder).expect("plan")), "console=ttyS0 reboot=t panic=1 root=/dev/vda mitigations=off");
 }
 
 #[test]

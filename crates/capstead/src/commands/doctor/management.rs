@@ -52,10 +52,13 @@ const fn kind(name: &'static str, versions: &'static [&'static str], plural: &'s
     Kind { name, versions, plural, of }
 }
 
-const CORE: &[&str] = &["apis/cluster.x-k8s.io/v1beta2", "apis/cluster.x-k8s.io/v1beta1"];
-const BOOTSTRAP: &[&str] = &["apis/bootstrap.cluster.x-k8s.io/v1beta2", "apis/bootstrap.cluster.x-k8s.io/v1beta1"];
+/// Core's kinds.
+pub const CORE: &[&str] = &["apis/cluster.x-k8s.io/v1beta2", "apis/cluster.x-k8s.io/v1beta1"];
+/// Of kubeadm's bootstrap provider.
+pub const BOOTSTRAP: &[&str] = &["apis/bootstrap.cluster.x-k8s.io/v1beta2", "apis/bootstrap.cluster.x-k8s.io/v1beta1"];
 const CONTROL_PLANE: &[&str] = &["apis/controlplane.cluster.x-k8s.io/v1beta2", "apis/controlplane.cluster.x-k8s.io/v1beta1"];
-const MICROVM: &[&str] = &["apis/infrastructure.cluster.x-k8s.io/v1alpha2", "apis/infrastructure.cluster.x-k8s.io/v1alpha1"];
+/// Of the provider of microVMs.
+pub const MICROVM: &[&str] = &["apis/infrastructure.cluster.x-k8s.io/v1alpha2", "apis/infrastructure.cluster.x-k8s.io/v1alpha1"];
 const ADMISSION: &[&str] = &["apis/admissionregistration.k8s.io/v1"];
 
 const KINDS: [Kind; 11] = [

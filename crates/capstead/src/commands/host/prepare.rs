@@ -31,8 +31,8 @@ use crate::cli::host::preflight::HostRestore;
 use crate::output;
 use crate::progress::Bars;
 
-/// How long looking at the whole machine may take.
-const LOOK: Duration = Duration::from_secs(30);
+/// How long looking at the whole machine may take: some hosts are slow, and what is not told is refused.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// What was done, or would be.
 #[derive(Serialize)]

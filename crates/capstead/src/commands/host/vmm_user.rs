@@ -4,11 +4,10 @@ use std::path::Path;
 
 use anyhow::Context;
 use anyhow::bail;
+use capstead_preflight::wish::VMM_USER as USER;
 use capstead_vmm::User;
 use capstead_vmm::UserError;
 
-/// Who it is where nobody says.
-const USER: &str = "capstead-vmm";
 /// By this, nobody else.
 const ROOT: &str = "root";
 
@@ -23,7 +22,7 @@ pub(super) fn find(wanted: Option<&str>) -> anyhow::Result<Option<User>> {
         (Err(UserError::Unknown(_)), None) => {
             tracing::warn!(
                 "VMMs run as root, whom their guests would be if they broke out: make the user {USER} \
-                 (useradd --system --no-create-home --shell /usr/sbin/nologin --groups kvm {USER}), or name another with --vmm-user"
+                 (capstead host prepare; or useradd --system --no-create-home --shell /usr/sbin/nologin --groups kvm {USER}), or name another with --vmm-user"
             );
             Ok(None)
         }

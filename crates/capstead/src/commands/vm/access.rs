@@ -27,7 +27,7 @@ pub fn access(args: &AccessArgs) -> anyhow::Result<Access> {
     };
     let ca = tls_ca.as_deref().map(|path| read("--tls-ca", path)).transpose()?;
     let tls = by_tls.then(|| Tls { ca, identity, server_name: tls_server_name.clone() });
-    Ok(Access { tls, token: token.clone().filter(|token| !token.is_empty()) })
+    Ok(Access { tls, token: token.clone().filter(|token| !token.is_empty()), proxy: None })
 }
 
 fn read(flag: &str, path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -22,11 +22,13 @@ const SSH: &str = "22";
 
 /// Where a guest's ssh is reached.
 #[derive(Debug, PartialEq, Eq)]
-struct Door {
-    address: String,
-    port: String,
+pub struct Door {
+    /// An address.
+    pub address: String,
+    /// Its port.
+    pub port: String,
     /// It is a port of the host's machine, which nobody reaches from elsewhere.
-    on_host: bool,
+    pub on_host: bool,
 }
 
 /// Becomes ssh.
@@ -57,7 +59,7 @@ pub async fn run(args: VmSsh) -> anyhow::Result<()> {
 }
 
 /// A port of the host is as good as an address, and is there where the guest's own network is not.
-fn door(microvm: &MicroVm) -> Option<Door> {
+pub fn door(microvm: &MicroVm) -> Option<Door> {
     let forward = table::forwards(microvm).find_map(|forward| {
         let (outside, inside) = forward.split_once("->")?;
         let (address, port) = outside.rsplit_once(':').filter(|_| inside == SSH)?;

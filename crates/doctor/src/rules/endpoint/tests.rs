@@ -99,3 +99,18 @@ fn an_address_that_two_clusters_have_is_told() {
     other["spec"]["controlPlaneEndpoint"] = json!({"host": "10.0.0.101", "port": 6443});
     assert_eq!(found(&picture(vec![cluster(("True", ""), "True"), (kind, other)]), "vip-twice"), []);
 }
+
+#[test]
+fn a_machine_that_was_given_the_address_is_told() {
+    let machine = |address: &str| {
+        let (kind, mut machine) = microvm_machine("worker", "True", "Ready", "");
+        machine["status"]["addresses"] = json!([{"type": "InternalIP", "address": address}]);
+        (kind, machine)
+    };
+    let finding = the_one(&picture(vec![cluster(("True", ""), "True"), machine("10.0.0.100")]), "vip-twice");
+    assert_eq!((finding.severity, finding.about.as_str()), (Severity::Error, "10.0.0.100"));
+    assert!(finding.cause.starts_with("MicrovmMachine team/worker has 10.0.0.100"), "{finding:#?}");
+    let (kind, holder) = machine("10.0.0.100");
+    let fine = [machine("10.0.0.7"), (kind, control_plane(holder))];
+    assert_eq!(found(&picture([vec![cluster(("True", ""), "True")], fine.to_vec()].concat()), "vip-twice"), []);
+}

@@ -4,7 +4,7 @@ use super::*;
 
 impl Lab {
     pub(in crate::explored) fn wish(&self) -> machine::Wish {
-        let host = |host| machine::Host { endpoint: address(host), control_plane_allowed: true };
+        let host = |host| machine::Host { endpoint: address(host), control_plane_allowed: true, most: None };
         machine::Wish { hosts: (0..self.hosts.len()).map(host).collect(), ..machine::Wish::default() }
     }
 
@@ -53,7 +53,7 @@ impl Lab {
             let host = api.claim.map_or_else(|| self.home(n), |(_, host)| host);
             let token = api.claim.map(|(token, _)| spec::token(&format!("u{token}"))).unwrap_or_default();
             let not_before = known.again.and_then(|again| again.not_before(NOW)).filter(|_| self.has.bug != Bug::AnyLook);
-            let seen = self.hosts[host].cache.look(&name(n), &token, not_before);
+            let seen = self.hosts[host].cache.look(&name(n), Own { token: &token, uid: None }, not_before);
             self.notice(host);
             let Some((began, seen)) = seen else {
                 self.slots[n].known = Some(known);

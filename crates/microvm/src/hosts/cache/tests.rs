@@ -4,7 +4,7 @@ use capstead_engine::Name;
 use capstead_reconcile::Timestamp;
 use proptest::prelude::*;
 
-use super::{Cache, Errand, Got, Held};
+use super::{Cache, Errand, Got, Held, Own};
 use crate::machine::{Microvm, Observed, State};
 
 fn at(millis: i64) -> Timestamp {
@@ -24,7 +24,11 @@ fn all() -> BTreeSet<String> {
 }
 
 fn look(cache: &mut Cache, n: usize, not_before: Option<Timestamp>) -> Option<(Timestamp, Observed)> {
-    cache.look(&name(n), &format!("token-{n}"), not_before)
+    cache.look(&name(n), by(&format!("token-{n}")), not_before)
+}
+
+fn by(token: &str) -> Own<'_> {
+    Own { token, uid: None }
 }
 
 fn seen(n: usize, state: State) -> Observed {
@@ -38,6 +42,29 @@ fn list(cache: &mut Cache, began: i64, listed: Vec<(Name, Held)>) -> Vec<Name> {
 }
 
 #[test]
+fn a_microvm_without_a_token_belongs_to_whoever_is_known_by_its_uid() {
+    let mut cache = Cache::default();
+    assert_eq!(look(&mut cache, 1, None), None);
+    let bare = Held { token: String::new(), ..held(1, State::Created) };
+    list(&mut cache, 0, vec![(name(1), bare.clone())]);
+    let shown = |cache: &mut Cache, own| cache.look(&name(1), own, None);
+    assert_eq!(shown(&mut cache, by("")), Some((at(0), Observed::Seen(Vec::new()))), "nor does nobody's token claim it");
+    assert_eq!(shown(&mut cache, Own { token: "t", uid: Some("uid-2") }), Some((at(0), Observed::Seen(Vec::new()))));
+    assert_eq!(shown(&mut cache, Own { token: "t", uid: Some("uid-1") }), Some((at(0), Observed::Seen(vec![bare.microvm]))));
+}
+
+#[test]
+fn of_a_host_that_nobody_asks_nothing_is_known() {
+    let mut cache = Cache::default();
+    assert_eq!(look(&mut cache, 1, None), None);
+    cache.listed(all(), at(0), at(5), Err("no connection".into()));
+    assert_eq!(cache.down(), Some("no connection"));
+    cache.forget(&name(1));
+    assert_eq!(cache.down(), None);
+    assert_eq!(look(&mut cache, 2, None), None, "it may have come back: somebody looks first");
+}
+
+#[test]
 fn the_first_look_is_a_listing_and_everybody_hears_of_it() {
     let mut cache = Cache::default();
     assert_eq!(cache.errand(at(0)), Errand::Rest(None), "nobody asks, nobody looks");
@@ -47,7 +74,11 @@ fn the_first_look_is_a_listing_and_everybody_hears_of_it() {
     assert_eq!(look(&mut cache, 1, None), Some((at(0), seen(1, State::Created))));
     assert_eq!(look(&mut cache, 2, None), Some((at(0), seen(2, State::Created))), "one nobody had asked for");
     assert_eq!(look(&mut cache, 3, None), Some((at(0), Observed::Seen(Vec::new()))));
-    assert_eq!(cache.look(&name(1), "another's", None), Some((at(0), Observed::Seen(Vec::new()))), "another's microVM of the same name");
+    assert_eq!(
+        cache.look(&name(1), by("another's"), None),
+        Some((at(0), Observed::Seen(Vec::new()))),
+        "another's microVM of the same name"
+    );
     assert_eq!(cache.errand(at(100)), Errand::Rest(Some(at(30_000))), "a settled host is listed every 30 s");
     assert!(list(&mut cache, 30_000, vec![(name(1), held(1, State::Created)), (name(2), held(2, State::Created))]).is_empty(), "no news");
     assert_eq!(list(&mut cache, 60_000, vec![(name(2), held(2, State::Failed))]), [name(1), name(2)]);
@@ -109,12 +140,12 @@ fn another_namespace_needs_another_listing() {
     look(&mut cache, 1, None);
     list(&mut cache, 0, Vec::new());
     let other = Name::new("other", "m1");
-    assert_eq!(cache.look(&other, "token-1", None), None);
+    assert_eq!(cache.look(&other, by("token-1"), None), None);
     let both = BTreeSet::from(["default".to_owned(), "other".to_owned()]);
     assert_eq!(cache.errand(at(50)), Errand::List(both.clone()));
     let concerned = cache.listed(both, at(50), at(51), Ok(Vec::new()));
     assert!(concerned.contains(&other));
-    assert!(cache.look(&other, "token-1", None).is_some());
+    assert!(cache.look(&other, by("token-1"), None).is_some());
 }
 
 #[test]

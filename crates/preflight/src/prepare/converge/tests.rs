@@ -22,6 +22,10 @@ fn file(path: &str) -> Key {
     Key::File(path.into())
 }
 
+fn user() -> Key {
+    Key::User("vmm".into())
+}
+
 fn unit(name: &str) -> Key {
     Key::Unit(name.into())
 }
@@ -42,15 +46,18 @@ fn record(key: Key, before: State, rests: &[Key]) -> Step {
 fn each_change_is_recorded_before_it_is_made_and_what_stays_is_not() {
     let goals = [
         goal(Key::Package("nftables".into()), State::Present, &[]),
+        goal(user(), State::Present, &[]),
         goal(file("/a"), State::text("new"), &[]),
-        goal(unit("u"), RUNS, &[file("/a")]),
+        goal(unit("u"), RUNS, &[file("/a"), user()]),
     ];
     let now = Situation { states: [(file("/a"), State::text("old")), (unit("u"), IDLE)].into(), ..Situation::default() };
     let expected = [
         Step::Set(Key::Package("nftables".into()), State::Present),
+        record(user(), State::Absent, &[]),
+        Step::Set(user(), State::Present),
         record(file("/a"), State::text("old"), &[]),
         Step::Set(file("/a"), State::text("new")),
-        record(unit("u"), IDLE, &[file("/a")]),
+        record(unit("u"), IDLE, &[file("/a"), user()]),
         Step::Set(unit("u"), RUNS),
     ];
     assert_eq!(prepare(&goals, &now), expected);
@@ -77,6 +84,22 @@ fn a_unit_stops_before_what_it_rests_on_changes_and_those_that_rest_on_it_stop_f
         Step::Set(unit("w"), RUNS),
     ];
     assert_eq!(prepare(&goals, &now), expected);
+}
+
+#[test]
+fn a_user_who_was_there_before_is_not_taken_away() {
+    let goals = [goal(user(), State::Present, &[]), goal(unit("u"), RUNS, &[user()])];
+    let theirs = Situation { states: [(user(), State::Present), (unit("u"), IDLE)].into(), ..Situation::default() };
+    assert_eq!(prepare(&goals, &theirs), [record(unit("u"), IDLE, &[user()]), Step::Set(unit("u"), RUNS)]);
+    let journal = |keys: &[(Key, State)]| {
+        keys.iter().map(|(key, before)| Entry { key: key.clone(), before: before.clone(), rests: vec![user()] }).collect()
+    };
+    let prepared = |journal| Situation { states: [(user(), State::Present), (unit("u"), RUNS)].into(), journal, guard: Guard::Idle };
+    let back = |now: &Situation| Restore::plan(&(), now, Timestamp::UNIX_EPOCH).steps;
+    assert_eq!(back(&prepared(journal(&[(unit("u"), IDLE)]))), [Step::Set(unit("u"), IDLE)]);
+    // One that was made goes, after the daemon whose VMMs it ran.
+    let ours = prepared(journal(&[(user(), State::Absent), (unit("u"), IDLE)]));
+    assert_eq!(back(&ours), [Step::Set(unit("u"), IDLE), Step::Set(user(), State::Absent)]);
 }
 
 #[test]

@@ -17,15 +17,18 @@ fn a_plan_reads_as_what_comes_what_goes_and_what_changes() {
     let unit = |active| Step::Set(Key::Unit("u.service".into()), State::Unit { enabled: true, active });
     let steps = [
         Step::Set(Key::Package("nftables".into()), State::Present),
+        Step::Set(Key::User("vmm".into()), State::Present),
         unit(false),
         Step::Set(file("/a"), State::text("one\n2\nthree\nfour\n")),
         Step::Set(file("/b"), State::text("x\n")),
         Step::Set(Key::Sysctl("net.ipv4.ip_forward".into()), State::Value("1".into())),
         unit(true),
         Step::Set(file("/b"), State::Absent),
+        Step::Set(Key::User("vmm".into()), State::Absent),
         Step::Forget,
     ];
     let expected = "+ package nftables
++ user vmm
 ~ u.service is stopped
 ~ /a (600 0:0 -> 644 0:0)
     -two
@@ -36,6 +39,7 @@ fn a_plan_reads_as_what_comes_what_goes_and_what_changes() {
 ~ net.ipv4.ip_forward: 0 -> 1
 ~ u.service is started
 - /b
+- user vmm
 ";
     assert_eq!(describe(&steps, &now), expected);
     assert_eq!(describe(&[], &now), "");

@@ -57,6 +57,7 @@ fn a_host_with_nat_and_dhcp_is_made_in_this_order() {
         "package qemu-system-x86",
         "kernel module bridge",
         "kernel module tun",
+        "user capstead-vmm",
         "/etc/capstead",
         "/etc/systemd/network",
         "/etc/systemd/system/capstead-host.service.d",
@@ -91,6 +92,23 @@ fn each_unit_rests_on_its_files_and_every_rest_is_a_goal() {
             assert!(goal.rests.iter().all(|key| keys.contains(key)), "{goal:?}");
         }
     }
+}
+
+#[test]
+fn vmms_get_a_user_unless_the_daemon_is_told_of_another() {
+    let user = |wish: &Wish, config: &str| {
+        let mut answers = bare();
+        answers.0.insert("config".into(), Answer::ok(format!("insecure: true\n{config}")));
+        let goals = made(wish, &answers);
+        let daemon = goals.iter().find(|goal| goal.key == Key::Unit(wish.unit().into())).unwrap();
+        let key = Key::User("capstead-vmm".into());
+        assert_eq!(daemon.rests.contains(&key), goals.iter().any(|goal| goal.key == key), "the daemon reads it when it starts");
+        daemon.rests.contains(&key)
+    };
+    let told = |flags: &[&str]| Wish { daemon_flags: flags.iter().map(|flag| (*flag).to_owned()).collect(), ..nat() };
+    assert!(user(&nat(), "") && user(&told(&["--vmm-user", "capstead-vmm"]), "") && user(&nat(), "vmm-user: ''"));
+    assert!(!user(&told(&["--vmm-user", "root"]), "") && !user(&told(&["--vmm-user=107:1007"]), "") && !user(&nat(), "vmm-user: qemu"));
+    assert!(!user(&Wish { runtime: Runtime::Flintlock, ..nat() }, ""));
 }
 
 #[test]
@@ -189,6 +207,15 @@ fn what_cannot_come_true_is_refused_with_all_that_is_in_the_way() {
         "no package manager that is known",
     ];
     assert_eq!(refused(&nat(), &answers), all);
+}
+
+#[test]
+fn what_a_slow_host_did_not_tell_is_not_taken_for_what_is_missing() {
+    let mut answers = bare();
+    answers.0.insert("units".into(), Answer::TimedOut);
+    let uplink = Wish { network: Network::Bridge, parent_iface: Some("eth0".into()), ..Wish::default() };
+    let wish = Wish { runtime: Runtime::Flintlock, daemon_flags: vec!["--insecure".into()], ..uplink };
+    assert_eq!(refused(&wish, &answers), ["units cannot be seen: no answer in time"]);
 }
 
 #[test]

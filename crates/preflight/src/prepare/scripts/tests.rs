@@ -154,6 +154,7 @@ async fn every_text_is_a_program() {
         (Key::Package("a".into()), vec![State::Present]),
         (Key::Packages("/a b".into()), vec![State::Present]),
         (Key::Module("a".into()), vec![State::Present]),
+        (Key::User("a".into()), vec![State::Present, State::Absent]),
         (Key::Folder("/a b".into()), vec![State::Present, State::Absent]),
         (Key::File("/a b".into()), vec![State::text("x"), State::Absent]),
         (Key::Sysctl("a.b".into()), vec![State::Value("1 2".into())]),

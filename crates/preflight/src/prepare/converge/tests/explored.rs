@@ -56,11 +56,12 @@ fn folder() -> Key {
 
 fn goals() -> Vec<Goal> {
     vec![
+        goal(user(), State::Present, &[]),
         goal(folder(), State::Present, &[]),
         goal(file("/x/conf"), State::text("own"), &[]),
         goal(file("/drop-in"), State::text("own"), &[]),
         goal(Key::Sysctl("s".into()), State::Value("1".into()), &[]),
-        goal(unit("own"), RUNS, &[file("/x/conf")]),
+        goal(unit("own"), RUNS, &[file("/x/conf"), user()]),
         goal(unit("child"), RUNS, &[unit("own")]),
         goal(unit("theirs"), RUNS, &[file("/drop-in")]),
     ]
@@ -69,6 +70,7 @@ fn goals() -> Vec<Goal> {
 impl Small {
     fn new(mistake: Mistake, may_restore: bool) -> Self {
         let first: BTreeMap<Key, State> = [
+            (user(), State::Absent),
             (folder(), State::Absent),
             (file("/x/conf"), State::Absent),
             (file("/drop-in"), State::text("theirs")),
@@ -84,7 +86,7 @@ impl Small {
 
     fn grounds(&self, key: &Key) -> Vec<State> {
         let rests = goals().into_iter().find(|goal| goal.key == *key).map(|goal| goal.rests).unwrap_or_default();
-        rests.iter().filter(|key| matches!(key, Key::File(_))).map(|key| self.states[key].clone()).collect()
+        rests.iter().filter(|key| matches!(key, Key::File(_) | Key::User(_))).map(|key| self.states[key].clone()).collect()
     }
 
     fn active(&self, key: &Key) -> bool {
@@ -93,6 +95,8 @@ impl Small {
 
     fn set(&mut self, key: &Key, state: &State) -> Outcome {
         match (key, state) {
+            // As userdel does.
+            (Key::User(_), State::Absent) if self.active(&unit("own")) => return Outcome::terminal("it is used"),
             (Key::Folder(_), State::Absent) if self.states[&file("/x/conf")] != State::Absent => return Outcome::Done,
             (Key::File(path), state) if path.starts_with("/x/") && self.states[&folder()] == State::Absent && *state != State::Absent => {
                 return Outcome::terminal("no such folder");

@@ -1,0 +1,87 @@
+//! A workload cluster from inside: nginx.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use capstead_journeys::config::Nginx;
+use capstead_journeys::stage::Wants;
+use capstead_journeys::stage::Workload;
+use http::Request;
+use kube::Client;
+use kube::config::KubeConfigOptions;
+use kube::config::Kubeconfig;
+use serde_json::Value;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::commands::cluster::ANSWER;
+use crate::commands::cluster::World;
+use crate::commands::cluster::get;
+
+/// The name of all that is deployed.
+const NGINX: &str = "nginx";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/nginx";
+/// The API server asks a pod behind the Service for its page: so nothing needs to be reachable but the API server.
+const PAGE: &str = "/api/v1/namespaces/default/services/http:nginx:80/proxy/";
+
+/// Its administrator's kubeconfig, as Cluster API keeps it.
+pub async fn kubeconfig(world: &World) -> anyhow::Result<Kubeconfig> {
+    let path = format!("/api/v1/namespaces/{}/secrets/{}-kubeconfig", world.namespace, world.cluster);
+    let secret: Value = get(&world.plane, &path).await.context("its kubeconfig is not there")?;
+    let value = secret["data"]["value"].as_str().context("its kubeconfig's Secret has no value")?;
+    Ok(Kubeconfig::from_yaml(&String::from_utf8(BASE64.decode(value)?)?)?)
+}
+
+/// A client of the cluster itself, as its administrator.
+pub async fn client(world: &World) -> anyhow::Result<Client> {
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig(world).await?, &KubeConfigOptions::default()).await?;
+    config.connect_timeout = Some(Duration::from_secs(3));
+    Ok(Client::try_from(config)?)
+}
+
+/// What is to be deployed.
+pub fn objects(nginx: &Nginx) -> Vec<Value> {
+    let labels = json!({"app": NGINX});
+    let container = json!({"name": NGINX, "image": nginx.image, "imagePullPolicy": "IfNotPresent", "ports": [{"containerPort": 80}]});
+    vec![
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NGINX, "namespace": "default", "labels": labels},
+            "spec": {
+                "replicas": nginx.replicas, "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            },
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": NGINX, "namespace": "default", "labels": labels},
+            "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 80}]},
+        }),
+    ]
+}
+
+/// Asks the cluster what a stage wants to know.
+pub async fn look(world: &World, wants: Wants) -> Workload {
+    if !wants.workload {
+        return Workload::Unasked;
+    }
+    let looked = timeout(ANSWER, asked(world, wants)).await.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {ANSWER:?}")));
+    looked.unwrap_or_else(|error| Workload::Silent(format!("{error:#}")))
+}
+
+async fn asked(world: &World, wants: Wants) -> anyhow::Result<Workload> {
+    let client = client(world).await?;
+    let deployment = match get::<Value>(&client, DEPLOYMENT).await {
+        Ok(mut deployment) => {
+            deployment["kind"] = "Deployment".into();
+            Some(Box::new(deployment))
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => None,
+        Err(error) => return Err(error.into()),
+    };
+    let answer = match wants.answer {
+        true => client.request_text(Request::get(PAGE).body(Vec::new())?).await.map(drop).map_err(|error| error.to_string()),
+        false => Err("it was not asked".into()),
+    };
+    Ok(Workload::Seen { deployment, answer })
+}

@@ -1,0 +1,193 @@
+//! A plane with the microVM provider and hosts of our own, which boot real microVMs: what the demo and the acceptance suite have in common. All of it runs
+//! in the plane's [`Lan`].
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use capstead_image::store::Store;
+use capstead_journeys::log::Ended;
+use capstead_plane::Plane;
+use kube::Client;
+use serde_json::Value;
+use serde_json::json;
+
+use super::image::build::Stored;
+use super::image::build::stored_kernel;
+use super::image::build::stored_node;
+use super::lan::BRIDGE;
+use super::lan::Lan;
+use super::simulated::Place;
+use super::simulated::bring_up;
+use super::simulated::itself;
+use super::simulated::write_component;
+use super::stages::Stages;
+use crate::cli::Sources;
+use crate::config::Config;
+
+/// The component that lets what listens on loopback within be reached from outside.
+const RELAY: &str = "lan-relay";
+/// Its port that leads from the user's loopback address to the first cluster.
+const CLUSTER: &str = "cluster";
+/// The template's flavor: nodes get a network by it.
+const FLAVOR: &str = "flannel";
+/// In the node's image.
+const FLANNEL: &str = "v0.26.7";
+/// Among the node's container images.
+const NGINX: &str = "docker.io/library/nginx:1.22";
+const API_SERVER: &str = "kube-apiserver";
+
+/// What machines are made of: more than a template says by itself.
+#[derive(Default)]
+pub struct Nodes {
+    /// The template's flavor.
+    pub flavor: Option<String>,
+    /// Variables of the template.
+    pub variables: BTreeMap<String, String>,
+    /// The image of nginx.
+    pub nginx: Option<String>,
+    /// The machines may be emulated, and slow.
+    pub slow: bool,
+}
+
+/// A plane that is ready.
+pub struct Real {
+    /// What it is.
+    pub plane: Plane,
+    /// Where each host listens.
+    pub addresses: Vec<String>,
+    /// The plane's API server.
+    pub api: Client,
+    /// What its machines are made of.
+    pub nodes: Nodes,
+    /// The images' version of Kubernetes.
+    pub version: String,
+}
+
+impl Real {
+    /// Builds the images, unless they are there, and brings the plane up with so many hosts.
+    pub async fn up(config: &Config, place: &Place<'_>, lan: &Lan, hosts: u16, part: &str, stages: &mut Stages) -> anyhow::Result<Self> {
+        let names: Vec<String> = (1..=hosts).map(host_name).collect();
+        stages.begin(part, "images", "a node and its kernel are built", Duration::from_secs(15));
+        let images = images(config, place, &names).await;
+        stages.end(ended(&images));
+        let (node, kernel) = images?;
+        stages.begin(part, "plane", "the management plane and its hosts are up", Duration::from_secs(25));
+        let up = up(config, place, lan, &names, stages).await;
+        stages.end(ended(&up));
+        let (plane, api) = up?;
+        let address = |name: &String| Ok(format!("127.0.0.1:{}", port(&plane, name, "grpc")?));
+        let addresses = names.iter().map(address).collect::<anyhow::Result<_>>()?;
+        let version = node.kubernetes.clone().context("the node has no version of Kubernetes")?;
+        let variables = [
+            ("MVM_ROOT_IMAGE", node.name.clone()),
+            ("MVM_KERNEL_IMAGE", kernel.name.clone()),
+            ("MVM_KERNEL_FILENAME", "boot/vmlinuz".into()),
+            ("MVM_INITRD", json!({"image": kernel.name, "filename": "boot/initrd"}).to_string()),
+            // The node has its kernel's modules.
+            ("MVM_VOLUMES", "[]".into()),
+            ("MVM_WORKER_MEMORY_MB", "1024".into()),
+            ("VIP_PROVIDER", "keepalived".into()),
+            ("FLANNEL_IMAGE", format!("ghcr.io/flannel-io/flannel:{FLANNEL}")),
+            ("FLANNEL_CNI_PLUGIN_IMAGE", format!("ghcr.io/flannel-io/flannel-cni-plugin:{FLANNEL}")),
+        ];
+        let nodes = Nodes {
+            flavor: Some(FLAVOR.into()),
+            variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
+            nginx: Some(NGINX.into()),
+            slow: true,
+        };
+        Ok(Self { plane, addresses, api, nodes, version })
+    }
+
+    /// The port of the user's loopback address that leads to the first cluster's API server.
+    pub fn cluster_port(&self) -> anyhow::Result<u16> {
+        port(&self.plane, RELAY, CLUSTER)
+    }
+
+    /// Lets the port lead there.
+    pub async fn open(&self, lan: &Lan) -> anyhow::Result<()> {
+        let vip = Lan::vip(0).context("there is no address for the cluster")?;
+        lan.forward(vip, &[(self.cluster_port()?, 6443)]).await
+    }
+}
+
+fn ended<T>(done: &anyhow::Result<T>) -> Ended {
+    done.as_ref().map_or_else(|error| Ended::Failed(format!("{error:#}")), |_| Ended::Passed)
+}
+
+fn host_name(n: u16) -> String {
+    if n == 1 { "microvm-host".into() } else { format!("microvm-host-{n}") }
+}
+
+fn port(plane: &Plane, component: &str, name: &str) -> anyhow::Result<u16> {
+    plane.port(component, name).with_context(|| format!("the plane {:?} has no port {name} of {component}", plane.name))
+}
+
+/// The images, in each host's store.
+async fn images(config: &Config, place: &Place<'_>, hosts: &[String]) -> anyhow::Result<(Stored, Stored)> {
+    let (cache, sources): (_, &Sources) = (Some(&place.cache), &place.binaries.sources);
+    let mut images = None;
+    for host in hosts {
+        let folder = place.layout.data(host).join("images");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let store = Store::open(&folder)?;
+        let kernel = stored_kernel(config, cache, sources, &store).await.context("the kernel")?;
+        let node = stored_node(config, "demo", cache, sources, &store).await.context("the node")?;
+        images = Some((node, kernel));
+    }
+    images.context("no hosts are asked for")
+}
+
+async fn up(config: &Config, place: &Place<'_>, lan: &Lan, hosts: &[String], stages: &mut Stages) -> anyhow::Result<(Plane, Client)> {
+    let host = |(n, host): (usize, &String)| {
+        write_component(&place.layout, host, &host_component(host, &lan.run_dir()?.join((n + 1).to_string())))
+    };
+    let mut components = hosts.iter().enumerate().map(host).collect::<anyhow::Result<Vec<_>>>()?;
+    components.push(write_component(&place.layout, RELAY, &relay_component(hosts, lan.address()))?);
+    let (plane, _, api) = bring_up(config, place, components, stages.live()).await?;
+    // From outside, all are where they are within.
+    let mut ports = vec![port(&plane, API_SERVER, "api")?];
+    for host in hosts {
+        ports.extend([port(&plane, host, "grpc")?, port(&plane, host, "debug")?]);
+    }
+    let ports: Vec<(u16, u16)> = ports.into_iter().map(|port| (port, port)).collect();
+    lan.forward(lan.address(), &ports).await?;
+    Ok((plane, api))
+}
+
+fn host_component(name: &str, run: &Path) -> Value {
+    json!({
+        "name": name,
+        "title": "A host of microVMs",
+        "binary": itself(),
+        "ports": {"grpc": {}, "debug": {}},
+        "args": [
+            "host", "run", "--state-dir=${DATA}", format!("--run-dir={}", run.display()), "--grpc-endpoint=127.0.0.1:${PORT_GRPC}", "--debug-endpoint=127.0.0.1:${PORT_DEBUG}",
+            // There is no other user in the namespace.
+            format!("--bridge-name={BRIDGE}"), "--vmm-user=root",
+        ],
+        "ready": {"url": "http://127.0.0.1:${PORT_DEBUG}/healthz"},
+    })
+}
+
+fn relay_component(hosts: &[String], address: Ipv4Addr) -> Value {
+    let variable = |component: &str, port: &str| format!("${{{}_PORT_{port}}}", component.to_uppercase().replace('-', "_"));
+    let mut args = vec!["relay".to_owned(), format!("--address={address}"), format!("--port={}", variable(API_SERVER, "API"))];
+    for host in hosts {
+        args.extend(["GRPC", "DEBUG"].map(|port| format!("--port={}", variable(host, port))));
+    }
+    let first = hosts.first().map(|host| variable(host, "DEBUG")).unwrap_or_default();
+    json!({
+        "name": RELAY,
+        "title": "The way into the plane's network",
+        "binary": itself(),
+        "after": hosts,
+        "ports": {CLUSTER: {}},
+        "args": args,
+        "ready": {"url": format!("http://{address}:{first}/healthz")},
+    })
+}

@@ -1,0 +1,138 @@
+use serde_json::Value;
+use serde_json::json;
+
+use super::*;
+use crate::look::Host;
+
+const WISH: Wish = Wish { control_plane: 1, workers: 1, answers: true };
+
+fn object(kind: &str, name: &str, conditions: &[(&str, &str)]) -> Value {
+    let conditions: Vec<Value> =
+        conditions.iter().map(|(kind, status)| json!({"type": kind, "status": status, "reason": "Why", "message": "so"})).collect();
+    json!({"kind": kind, "metadata": {"name": name, "labels": {}}, "status": {"conditions": conditions}})
+}
+
+fn machine(name: &str, control_plane: bool) -> Value {
+    let mut machine = object("Machine", name, &[("InfrastructureReady", "True"), ("Ready", "True")]);
+    machine["spec"] = json!({"providerID": format!("microvm://h/{name}")});
+    if control_plane {
+        machine["metadata"]["labels"] = json!({"cluster.x-k8s.io/control-plane": ""});
+    }
+    machine
+}
+
+fn host(address: &str, microvms: &[&str]) -> Host {
+    let microvm = |name: &&str| MicroVm { uid: format!("uid-{name}"), name: (*name).into(), state: "CREATED".into() };
+    Host { address: address.into(), microvms: Ok(microvms.iter().map(microvm).collect()) }
+}
+
+/// A cluster that is as wanted.
+fn up() -> Seen {
+    let objects = vec![
+        object("Cluster", "a", &[("Available", "True")]),
+        object("MicrovmCluster", "a", &[("Ready", "True")]),
+        object("KubeadmControlPlane", "a", &[("Available", "True")]),
+        object("MachineDeployment", "a-md-0", &[("Available", "True")]),
+        machine("cp", true),
+        machine("worker", false),
+    ];
+    let look = Look { objects, hosts: vec![host("h:1", &["cp"]), host("h:2", &["worker"])] };
+    let deployment = object("Deployment", "nginx", &[("Available", "True")]);
+    let workload = Workload::Seen { deployment: Some(Box::new(deployment)), answer: Ok(()) };
+    Seen { applied: true, namespace: true, look, workload }
+}
+
+/// What is missing.
+fn missing(stage: Stage, seen: &Seen) -> Vec<String> {
+    match stage.next(&WISH, seen) {
+        Next::Wait(missing) => missing,
+        next => panic!("{stage:?}: {next:?}"),
+    }
+}
+
+#[test]
+fn a_cluster_that_is_as_wanted_passes_up_to_its_end() {
+    let seen = up();
+    for stage in &Stage::ALL[..6] {
+        assert_eq!(stage.next(&WISH, &seen), Next::Over, "{stage:?}");
+    }
+    assert_eq!(Stage::Delete.next(&WISH, &seen), Next::Do(Step::Delete));
+}
+
+#[test]
+fn nothing_is_taken_for_granted() {
+    let nothing = Seen::default();
+    assert_eq!(Stage::Apply.next(&WISH, &nothing), Next::Do(Step::Apply));
+    assert_eq!(missing(Stage::ControlPlane, &nothing), ["there are 0 control plane machines, not 1"]);
+    assert_eq!(missing(Stage::Workers, &nothing), ["there are 0 workers, not 1"]);
+    assert_eq!(missing(Stage::Hosts, &nothing), ["the hosts have 0 microVMs for 2 machines"]);
+    assert_eq!(missing(Stage::Nginx, &nothing), ["the cluster was not asked yet"]);
+    assert_eq!(missing(Stage::Service, &nothing), ["the cluster was not asked yet"]);
+}
+
+#[test]
+fn the_first_trouble_of_a_machine_is_told() {
+    let mut seen = up();
+    seen.look.objects[4]["spec"] = json!({});
+    seen.look.objects[4]["status"]["conditions"][0]["status"] = "False".into();
+    seen.look.objects[4]["status"]["conditions"][1]["status"] = "False".into();
+    let expected = ["Machine/cp: InfrastructureReady is False, Why: so", "Machine/cp: spec.providerID is not set"];
+    assert_eq!(missing(Stage::ControlPlane, &seen), expected);
+    let mut seen = up();
+    seen.look.objects[5]["status"]["conditions"][1]["status"] = "False".into();
+    seen.look.objects[3]["status"]["conditions"] = json!([]);
+    let expected = ["Machine/worker: Ready is False, Why: so", "MachineDeployment/a-md-0: Available is not told"];
+    assert_eq!(missing(Stage::Workers, &seen), expected);
+    assert_eq!(Stage::ControlPlane.next(&WISH, &seen), Next::Over, "workers are no matter of the control plane");
+}
+
+#[test]
+fn every_host_must_be_used_by_a_microvm_that_runs() {
+    let mut seen = up();
+    seen.look.hosts = vec![host("h:1", &["cp", "worker"]), host("h:2", &[])];
+    assert_eq!(missing(Stage::Hosts, &seen), ["host h:2 was given and is not used: it runs no microVM of this cluster"]);
+    let mut seen = up();
+    seen.look.hosts[1] = host("h:2", &["worker", "twin"]);
+    assert_eq!(missing(Stage::Hosts, &seen), ["the hosts have 3 microVMs for 2 machines"]);
+    seen.look.hosts[1].microvms = Err("refused".into());
+    assert_eq!(missing(Stage::Hosts, &seen), ["host h:2 does not list its microVMs: refused"]);
+    let mut seen = up();
+    let microvm = MicroVm { uid: "U".into(), name: "worker".into(), state: "FAILED".into() };
+    seen.look.hosts[1].microvms = Ok(vec![microvm]);
+    assert_eq!(missing(Stage::Hosts, &seen).len(), 1, "one that failed is no use");
+}
+
+#[test]
+fn nginx_is_deployed_once_and_waited_for() {
+    let mut seen = up();
+    seen.workload = Workload::Silent("refused".into());
+    assert_eq!(missing(Stage::Nginx, &seen), ["the cluster does not answer: refused"]);
+    seen.workload = Workload::Seen { deployment: None, answer: Err("404".into()) };
+    assert_eq!(Stage::Nginx.next(&WISH, &seen), Next::Do(Step::Deploy));
+    assert_eq!(missing(Stage::Service, &seen), ["nginx does not answer through its Service: 404"]);
+    let mut deployment = object("Deployment", "nginx", &[("Available", "True")]);
+    deployment["spec"]["replicas"] = 2.into();
+    deployment["status"]["readyReplicas"] = 1.into();
+    seen.workload = Workload::Seen { deployment: Some(Box::new(deployment)), answer: Ok(()) };
+    assert_eq!(missing(Stage::Nginx, &seen), ["Deployment/nginx: 1 of 2 pods are ready"]);
+    assert_eq!(Stage::Service.left_out(&WISH), None);
+    assert!(Stage::Service.left_out(&Wish { answers: false, ..WISH }).is_some());
+}
+
+#[test]
+fn a_cluster_is_gone_when_nothing_is_left_anywhere() {
+    let mut seen = up();
+    seen.look.objects.truncate(2);
+    seen.look.objects[0]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    seen.look.objects[1]["status"]["conditions"][0]["message"] = "".into();
+    seen.look.hosts = vec![host("h:1", &["cp"]), host("h:2", &[])];
+    let expected = ["Cluster/a is still there", "MicrovmCluster/a is still there", "host h:1 still has the microVM cp (uid-cp), CREATED"];
+    assert_eq!(missing(Stage::Delete, &seen), expected);
+    seen.look.objects.clear();
+    seen.look.hosts[0].microvms = Err("refused".into());
+    assert_eq!(missing(Stage::Delete, &seen), ["host h:1 does not list its microVMs: refused"], "who does not answer may have something");
+    seen.look.hosts[0] = host("h:1", &[]);
+    assert_eq!(Stage::Delete.next(&WISH, &seen), Next::Do(Step::DeleteNamespace));
+    seen.namespace = false;
+    assert_eq!(Stage::Delete.next(&WISH, &seen), Next::Over);
+}
