@@ -12,7 +12,8 @@
 //!
 //! - finalizer, token and placement are stored in one write before anything is made ([`lifecycle::Step::Claim`]);
 //! - something is made only on good [`Grounds`], and only right after the API server confirmed the object the plan was made from;
-//! - the finalizer goes only on good grounds, or by a person's force.
+//! - the finalizer goes only on good grounds, or by a person's force;
+//! - a placement is given up for another only while it is known that nothing was ever made there ([`Grounds::NothingMade`]).
 //!
 //! A machine that had its providerID and is gone, or that failed for good, is told and never made again: its Machine's owner decides.
 
@@ -48,7 +49,7 @@ pub trait MachineProvider {
     /// Whether the step brings something into being that the object then owns.
     fn makes(step: &Self::Step) -> bool;
 
-    /// Where a new machine is to be made, for ever.
+    /// Where a new machine is to be made. Asked again only while nothing was ever made and its place does not answer.
     ///
     /// # Errors
     /// What is waited for when there is no such place now, or when the wish can never be met.
@@ -292,6 +293,7 @@ fn there<P: MachineProvider>(wish: &P::Wish, seen: &Observed<P::Observed>, now: 
     };
     let present = P::present(&subject(seen), claim, wish, &seen.outside);
     let mut plan = match present {
+        Present::Unknown(_) if let Some(claim) = elsewhere::<P>(wish, seen, claim) => Plan::settled().then(Step::Claim(claim)),
         Present::Unknown(blocked) => {
             // Of a machine that was whole nothing bad is known.
             let status = if seen.status.provisioned { condition::Status::Unknown } else { condition::Status::False };
@@ -309,6 +311,15 @@ fn there<P: MachineProvider>(wish: &P::Wish, seen: &Observed<P::Observed>, now: 
         plan.steps.insert(0, Step::Hold);
     }
     plan
+}
+
+/// The claim of a machine that need not wait for its place: nothing was ever made for it, and there is another place now.
+fn elsewhere<P: MachineProvider>(wish: &P::Wish, seen: &Observed<P::Observed>, claim: &Claim) -> Option<Claim> {
+    if seen.grounds != Grounds::NothingMade || seen.provider_id.is_some() || seen.looked.is_none() {
+        return None;
+    }
+    let placement = P::place(&subject(seen), wish, &seen.outside).ok()?;
+    (placement != claim.placement).then(|| Claim { token: claim.token.clone(), placement })
 }
 
 /// The claim of a machine that has its name, but was made without a token.

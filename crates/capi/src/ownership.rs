@@ -18,7 +18,7 @@ pub const PLACEMENT: &str = "capstead.io/placement";
 /// The annotation by which a person lets an object go although what it owns cannot be taken away; with any value.
 pub const FORCE_RELEASE: &str = "capstead.io/force-release";
 
-/// The token and placement stored with an object before anything is made for it. Neither ever changes.
+/// The token and placement stored with an object before anything is made for it. Neither ever changes after that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The uid the object had when the claim was stored: unique, and the same however often the write is tried.
@@ -47,7 +47,7 @@ impl Claim {
 /// Which looks at the outside show all that was ever made for one object, as far as this process can know. Kept per object uid, lost with the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Grounds {
-    /// This process stored the object's token itself, heard that it did, and has made nothing since: nothing can be there, and no look is needed.
+    /// This process stored the object's token itself, heard that it did, and nothing was made since, or sent: nothing can be there, and no look is needed.
     NothingMade,
     /// Only a look that began after this time.
     After(Timestamp),
@@ -70,7 +70,13 @@ impl Grounds {
         }
     }
 
-    /// The outcome was heard for certain (done, or refused): a look that begins now sees it.
+    /// It was heard for certain that what was to be made was never sent, or refused: what was known `before` it holds.
+    #[must_use]
+    pub fn refused(before: Self, now: Timestamp) -> Self {
+        if before == Self::NothingMade { before } else { Self::After(now) }
+    }
+
+    /// The outcome was heard for certain: a look that begins now sees it.
     #[must_use]
     pub fn heard(self, now: Timestamp) -> Self {
         Self::After(now)

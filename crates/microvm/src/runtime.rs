@@ -63,6 +63,17 @@ impl MicrovmMachines {
         let is_down = |address: &str| self.hosts.down(At { address, reach: &reach }).is_some();
         self.placed.book(who, is_down, |load| choose(&subject, wish, load))
     }
+
+    /// Another host, for a machine that may have nothing on its own yet while that is down. Whether it has is for the life cycle to say.
+    fn instead(&self, machine: &Machine<Self>, wish: &machine::Wish, host: &str) -> Option<String> {
+        let reach = Reach::of(machine.cluster.as_deref());
+        let is_down = |address: &str| self.hosts.down(At { address, reach: &reach }).is_some();
+        let is_new = machine.object.spec.provider_id.is_none() && machine.object.metadata.deletion_timestamp.is_none();
+        if !is_new || !wish.violations.is_empty() || !is_down(host) {
+            return None;
+        }
+        self.book(machine, wish).ok().filter(|other| !is_down(other))
+    }
 }
 
 fn who(machine: &Machine<MicrovmMachines>) -> Who<'_> {
@@ -84,7 +95,13 @@ impl MachineRuntime for MicrovmMachines {
     fn wish(&self, machine: &Machine<Self>) -> machine::Wish {
         let mut wish = machine::Wish::of(&machine.object, machine.cluster.as_deref());
         match Claim::read(&*machine.object) {
-            Some(claim) => self.placed.is_at(who(machine), &claim.placement),
+            Some(claim) => match self.instead(machine, &wish, &claim.placement) {
+                Some(host) => wish.booked = Some(Ok(host)),
+                None => {
+                    self.placed.is_at(who(machine), &claim.placement);
+                    wish.booked = Some(Ok(claim.placement));
+                }
+            },
             None if machine.object.metadata.deletion_timestamp.is_none() && wish.violations.is_empty() => {
                 wish.booked = Some(self.book(machine, &wish));
             }

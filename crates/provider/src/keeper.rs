@@ -269,7 +269,7 @@ impl<L: Life> Hands<'_, L> {
         let annotations = json!({TOKEN: claim.token, PLACEMENT: claim.placement});
         let outcome = self.object.merge(json!({"metadata": {"finalizers": self.finalizers(true), "annotations": annotations}})).await;
         if outcome == Outcome::Done && L::is_new(self.object.current()) {
-            // The object had no claim, and the one it has now was stored by this very write: nothing can carry it yet.
+            // The object had no claim, or one that nothing was made under, and the one it has now was stored by this very write: nothing can carry it yet.
             self.known.grounds = Grounds::NothingMade;
         }
         outcome
@@ -289,11 +289,15 @@ impl<L: Life> Hands<'_, L> {
     }
 
     async fn make(&mut self, step: &L::Effect) -> Outcome {
-        self.known.grounds = self.known.grounds.sending(Timestamp::now(), L::LANDING);
+        let before = self.known.grounds;
+        self.known.grounds = before.sending(Timestamp::now(), L::LANDING);
         let outcome = self.effect(step).await;
-        // Gone is an answer as well: refused, because what the step addressed is not as it was seen. Only without an answer may it still land.
-        if !matches!(outcome, Outcome::Transient { .. }) {
-            self.known.grounds = self.known.grounds.heard(Timestamp::now());
+        match outcome {
+            // Without an answer it may still land.
+            Outcome::Transient { .. } => (),
+            // An answer as well: never sent, or refused because what the step addressed is not as it was seen.
+            Outcome::Gone => self.known.grounds = Grounds::refused(before, Timestamp::now()),
+            _ => self.known.grounds = self.known.grounds.heard(Timestamp::now()),
         }
         outcome
     }

@@ -223,6 +223,19 @@ fn what_is_made() {
         ),
         ("finalizer lost", with(claimed(), |s| s.object.finalizer = false), &["hold", "make 1"]),
         ("host down", with(claimed(), |s| s.outside.present = Present::Unknown(blocked())), &["tell Ready False HostDown"]),
+        (
+            "host down and nothing ever made: elsewhere",
+            with(claimed(), |s| {
+                (s.grounds, s.outside.present) = (Grounds::NothingMade, Present::Unknown(blocked()));
+                s.outside.place = Ok("b".into());
+            }),
+            &["claim u1 at b"],
+        ),
+        (
+            "host down and no other",
+            with(claimed(), |s| (s.grounds, s.outside.present) = (Grounds::NothingMade, Present::Unknown(blocked()))),
+            &["tell Ready False HostDown"],
+        ),
         ("not looked yet: no news", with(whole(), |s| (s.outside.present, s.looked) = (Present::Unknown(blocked()), None)), &[]),
         ("host down later", with(whole(), |s| s.outside.present = Present::Unknown(blocked())), &["tell Ready Unknown HostDown"]),
         ("made", with(whole(), |s| (s.provider_id, s.status) = (None, Status::default())), &["id x://1", "tell Ready True Ready"]),

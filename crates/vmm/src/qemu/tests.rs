@@ -75,7 +75,7 @@ fn the_clock_is_set_under_tcg_only_and_the_user_wins() {
     let own = Machine { cmdline: CommandLine::from_iter([("lpj", "1"), ("tsc", "unstable")]), ..machine("m") };
     assert_eq!(
         append(plan(Accel::Tcg, &own)),
-        "console=ttyS0 reboot=t panic=1 root=/dev/vda tsc_early_khz=2000000 lpj=1 tsc=unstable mitigations=off"
+        "console=ttyS0 reboot=t panic=1 root=/dev/vda tsc_early_khz=2000000 mitigations=off lpj=1 tsc=unstable"
     );
     let blind = Qemu { tsc_khz: None, ..qemu(Accel::Tcg) };
     let folder = RunFolder::new(Path::new("/run/c"), &"m".parse::<Uid>().expect("uid")).expect("folder");

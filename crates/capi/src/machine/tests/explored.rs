@@ -95,6 +95,12 @@ fn finds_that_the_past_is_forgotten() {
     found(Has { bug: Bug::ForgetsThePast, late: true, ..PLAIN }, 2, "two machines for one object");
 }
 
+#[test]
+fn finds_that_what_was_sent_counts_as_never_sent() {
+    found(Has { bug: Bug::UnansweredIsUnsent, late: true, ..PLAIN }, 1, "two machines for one object");
+    found(Has { bug: Bug::UnansweredIsUnsent, late: true, deleted: true, ..PLAIN }, 1, "a machine is left behind");
+}
+
 /// Lets an undisturbed world come to rest; what was done, without the status told.
 fn undisturbed(lab: &mut Lab) -> Vec<&'static str> {
     let mut done = Vec::new();

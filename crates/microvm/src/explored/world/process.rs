@@ -104,7 +104,11 @@ impl Lab {
             failure: known.failure.clone(),
             outside,
         };
-        let mut plan = Lifecycle::<Microvms>::plan(&self.wish(), &seen, NOW);
+        // As the runtime books.
+        let down = |host: usize| self.hosts[host].cache.down().is_some();
+        let instead = |(_, host)| (0..self.hosts.len()).find(|other| down(host) && !down(*other)).unwrap_or(host);
+        let booked = api.claim.map(instead).map(|host| Ok(address(host)));
+        let mut plan = Lifecycle::<Microvms>::plan(&machine::Wish { booked, ..self.wish() }, &seen, NOW);
         if self.has.bug == Bug::MakeBeforeClaim {
             plan.steps.sort_by_key(|step| !matches!(step, Step::Make(_)));
         }
@@ -171,6 +175,7 @@ impl Lab {
 
     /// Sends a step to its host. Without an outcome the reply is on its way.
     pub(in crate::explored) fn send(&mut self, n: usize, step: &machine::Step) -> Option<Outcome> {
+        let before = self.slots[n].running.as_ref().map(|running| running.known.grounds);
         let began = self.sending(n, step);
         let running = self.slots[n].running.as_ref()?;
         let Some((token, _)) = running.base.claim else { return Some(Outcome::Gone) };
@@ -179,7 +184,7 @@ impl Lab {
                 self.doubted(usize::from(number(host)), began);
                 // Never sent, which is an answer, and the life cycle looks again.
                 if let (machine::Step::Create { .. }, Some(running)) = (step, &mut self.slots[n].running) {
-                    running.known.grounds = running.known.grounds.heard(began);
+                    running.known.grounds = Grounds::refused(before?, began);
                 }
                 return Some(Outcome::Gone);
             }

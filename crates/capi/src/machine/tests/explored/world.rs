@@ -28,6 +28,8 @@ pub(super) enum Bug {
     NoConfirm,
     /// Forgets that what an earlier process sent may still land.
     ForgetsThePast,
+    /// Takes a create that was not answered for one that was never sent.
+    UnansweredIsUnsent,
 }
 
 /// What a world has beyond crashes, failures and lost replies.
@@ -274,12 +276,21 @@ impl Lab {
     fn outside(&mut self, n: usize, uid: u8, step: &Do) -> Outcome {
         match *step {
             Do::Create { host, token, name } => {
-                let grounds = self.grounds(n, uid).sending(NOW, Micro::LANDING);
-                self.slots[n].grounds = Some((uid, grounds));
+                let before = self.grounds(n, uid);
                 if !self.hosts[host].up {
-                    return Outcome::transient("no reply");
+                    // Never sent.
+                    match Grounds::refused(before, NOW) {
+                        Grounds::NothingMade => (),
+                        heard => self.set_heard(n, uid, heard),
+                    }
+                    return Outcome::Gone;
                 }
+                let grounds = before.sending(NOW, Micro::LANDING);
+                self.slots[n].grounds = Some((uid, grounds));
                 if std::mem::take(&mut self.hosts[host].slow) {
+                    if self.has.bug == Bug::UnansweredIsUnsent {
+                        self.slots[n].grounds = Some((uid, before));
+                    }
                     self.hosts[host].flying.push((token, name));
                     return Outcome::transient("no reply");
                 }
@@ -374,7 +385,7 @@ impl World for Lab {
         match self.has.bug {
             Bug::MakeBeforeClaim => plan.steps.sort_by_key(|step| !matches!(step, Step::Make(_))),
             Bug::NoConfirm => plan.steps.retain(|step| *step != Step::Confirm),
-            Bug::None | Bug::MakeOnStaleLook | Bug::ReleaseOnStaleLook | Bug::ForgetsThePast => (),
+            Bug::None | Bug::MakeOnStaleLook | Bug::ReleaseOnStaleLook | Bug::ForgetsThePast | Bug::UnansweredIsUnsent => (),
         }
         plan
     }
