@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde::Deserializer;
 use serde::Serialize;
 
 /// One stage that was gone through, or left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The part that it belongs to, such as `v1alpha1`.
     pub part: String,
@@ -15,17 +17,17 @@ pub struct Entry {
     /// What is true after it.
     pub title: String,
     /// How long it was to take.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
     pub expected: Duration,
     /// How long it took.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
     pub took: Duration,
     /// How it ended.
     pub ended: Ended,
 }
 
 /// How a stage ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Ended {
     /// As it shall.
@@ -38,6 +40,10 @@ pub enum Ended {
 
 fn seconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_f64((time.as_secs_f64() * 10.0).round() / 10.0)
+}
+
+fn from_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(serde::de::Error::custom)
 }
 
 impl Entry {

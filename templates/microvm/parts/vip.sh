@@ -1,7 +1,7 @@
 #!/bin/sh
 # This control plane machine's part in holding the address of the API server:
-#   vip.sh start PROVIDER ADDRESS [ROUTER-ID]   before kubeadm
-#   vip.sh settle                               after it
+#   vip.sh start PROVIDER ADDRESS [ROUTER-ID [CHECK-SECONDS]]   before kubeadm
+#   vip.sh settle                                               after it
 # Doing either again changes nothing. VIP_ROOT and VIP_PATIENCE (seconds) are for tests.
 set -eu
 root="${VIP_ROOT:-}"
@@ -80,7 +80,7 @@ place() {
 }
 
 start() {
-    provider="$1" name="$2" router="${3:-auto}"
+    provider="$1" name="$2" router="${3:-auto}" check="${4:-2}"
     # kubeadm and kubelet look up the machine's own name, and wait long where no DNS server answers.
     getent hosts "$(hostname)" >/dev/null || echo "127.0.1.1 $(hostname)" >>"$root/etc/hosts"
     case "$provider" in
@@ -105,7 +105,7 @@ start() {
         command -v keepalived >/dev/null || fail 'there is no keepalived: add the package to the node image, or set VIP_PROVIDER=kube-vip'
         id=$(router_id "$address" "$router")
         password=$(printf %s "$address" | sha256sum | cut -c1-8)
-        sed -e "s|@ADDRESS@|$address|; s|@PREFIX@|$prefix|; s|@INTERFACE@|$link|; s|@ROUTER_ID@|$id|; s|@PASSWORD@|$password|" \
+        sed -e "s|@ADDRESS@|$address|; s|@PREFIX@|$prefix|; s|@INTERFACE@|$link|; s|@ROUTER_ID@|$id|; s|@PASSWORD@|$password|; s|@CHECK@|$check|" \
             "$parts/keepalived.conf" | place "$root/etc/keepalived/keepalived.conf"
         printf '[Service]\nRestart=always\n' | place "$root/etc/systemd/system/keepalived.service.d/restart.conf"
         systemctl daemon-reload

@@ -25,6 +25,8 @@ use self::ground::Site;
 use self::settings::Hosts;
 use self::settings::Settings;
 use super::lan::Lan;
+use super::real::enter;
+use super::simulated::Place;
 use super::stages::Stages;
 use crate::cli::E2e;
 use crate::config::Config;
@@ -45,10 +47,12 @@ pub async fn run(config: &Config, args: E2e) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };
-    if let (Hosts::Own { .. }, Some(layout)) = (&settings.hosts, &site.layout) {
+    if let (Hosts::Own { count }, Some(layout)) = (&settings.hosts, &site.layout) {
         let lan = Lan::of(layout)?;
         if !lan.is_here() {
-            let ended = lan.run().await;
+            let patience = settings.limit(SUITE, "plane");
+            let place = Place { layout: layout.clone(), cache: site.cache.clone(), binaries: &args.binaries, patience };
+            let ended = enter(config, &place, &lan, *count, SUITE).await;
             if !args.skip_cleanup {
                 lan.down().await?;
                 operate::purge(layout).await?;

@@ -4,13 +4,20 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use capstead_image::store::Store;
 use capstead_journeys::log::Ended;
+use capstead_journeys::log::Entry;
+use capstead_plane::Layout;
 use capstead_plane::Plane;
+use capstead_plane::layout::write_private;
 use kube::Client;
+use serde::Deserialize;
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 
@@ -24,6 +31,7 @@ use super::simulated::bring_up;
 use super::simulated::itself;
 use super::simulated::write_component;
 use super::stages::Stages;
+use super::tools::fetch_components;
 use crate::cli::Sources;
 use crate::config::Config;
 
@@ -66,30 +74,76 @@ pub struct Real {
     pub version: String,
 }
 
+/// What is fetched and built before the plane's network is entered, for that leads nowhere.
+#[derive(Deserialize, Serialize)]
+struct Parts {
+    node: String,
+    kernel: String,
+    /// The node's version of Kubernetes.
+    version: String,
+    stages: Vec<Entry>,
+}
+
+/// Fetches and builds what is not there yet, and enters the plane's network with this very command.
+pub async fn enter(config: &Config, place: &Place<'_>, lan: &Lan, hosts: u16, part: &str) -> anyhow::Result<ExitCode> {
+    let mut stages = Stages::new();
+    let made = prepare(config, place, hosts, part, &mut stages).await;
+    stages.clear();
+    let (node, kernel) = made?;
+    let version = node.kubernetes.context("the node has no version of Kubernetes")?;
+    let parts = Parts { node: node.name, kernel: kernel.name, version, stages: stages.entries().to_vec() };
+    write_private(&parts_file(&place.layout), &serde_json::to_vec(&parts).context("cannot write down what was built")?)?;
+    lan.run().await
+}
+
+fn parts_file(layout: &Layout) -> PathBuf {
+    layout.dir().join("parts.json")
+}
+
+async fn prepare(
+    config: &Config,
+    place: &Place<'_>,
+    hosts: u16,
+    part: &str,
+    stages: &mut Stages,
+) -> anyhow::Result<(Stored, Stored)> {
+    stages.begin(part, "binaries", "the management plane's binaries are there", Duration::from_secs(1));
+    let fetched = fetch_components(config, place.binaries, &place.cache).await;
+    stages.end(ended(&fetched));
+    fetched?;
+    eprintln!("A node and its kernel are built; the first time, with all its programs, that takes some ten minutes.");
+    stages.begin(part, "images", "a node and its kernel are built", Duration::from_secs(25));
+    let images = images(config, place, &(1..=hosts).map(host_name).collect::<Vec<_>>()).await;
+    stages.end(ended(&images));
+    images
+}
+
 impl Real {
-    /// Builds the images, unless they are there, and brings the plane up with so many hosts.
+    /// Brings the plane up with so many hosts.
     pub async fn up(config: &Config, place: &Place<'_>, lan: &Lan, hosts: u16, part: &str, stages: &mut Stages) -> anyhow::Result<Self> {
         let names: Vec<String> = (1..=hosts).map(host_name).collect();
-        stages.begin(part, "images", "a node and its kernel are built", Duration::from_secs(15));
-        let images = images(config, place, &names).await;
-        stages.end(ended(&images));
-        let (node, kernel) = images?;
+        let file = parts_file(&place.layout);
+        let parts = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let Parts { node, kernel, version, stages: before } =
+            serde_json::from_slice(&parts).with_context(|| format!("{} is damaged", file.display()))?;
+        stages.extend(before);
         stages.begin(part, "plane", "the management plane and its hosts are up", Duration::from_secs(25));
         let up = up(config, place, lan, &names, stages).await;
         stages.end(ended(&up));
         let (plane, api) = up?;
         let address = |name: &String| Ok(format!("127.0.0.1:{}", port(&plane, name, "grpc")?));
         let addresses = names.iter().map(address).collect::<anyhow::Result<_>>()?;
-        let version = node.kubernetes.clone().context("the node has no version of Kubernetes")?;
         let variables = [
-            ("MVM_ROOT_IMAGE", node.name.clone()),
-            ("MVM_KERNEL_IMAGE", kernel.name.clone()),
+            ("MVM_ROOT_IMAGE", node),
+            ("MVM_KERNEL_IMAGE", kernel.clone()),
             ("MVM_KERNEL_FILENAME", "boot/vmlinuz".into()),
-            ("MVM_INITRD", json!({"image": kernel.name, "filename": "boot/initrd"}).to_string()),
+            ("MVM_INITRD", json!({"image": kernel, "filename": "boot/initrd"}).to_string()),
             // The node has its kernel's modules.
             ("MVM_VOLUMES", "[]".into()),
             ("MVM_WORKER_MEMORY_MB", "1024".into()),
             ("VIP_PROVIDER", "keepalived".into()),
+            // An emulated machine needs a second for each.
+            ("VIP_CHECK_SECONDS", "15".into()),
             ("FLANNEL_IMAGE", format!("ghcr.io/flannel-io/flannel:{FLANNEL}")),
             ("FLANNEL_CNI_PLUGIN_IMAGE", format!("ghcr.io/flannel-io/flannel-cni-plugin:{FLANNEL}")),
         ];

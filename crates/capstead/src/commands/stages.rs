@@ -53,6 +53,11 @@ impl Stages {
         self.show("", "");
     }
 
+    /// What another process has gone through.
+    pub fn extend(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        self.entries.extend(entries);
+    }
+
     /// A stage is left out.
     pub fn skip(&mut self, part: &str, stage: &str, title: &str, expected: Duration, why: &str) {
         let [part, stage, title] = [part, stage, title].map(str::to_owned);

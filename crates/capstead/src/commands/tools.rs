@@ -15,6 +15,7 @@ use capstead_plane::builtin;
 use serde::Serialize;
 
 use super::layout;
+use crate::cli::Binaries;
 use crate::cli::Fetch;
 use crate::cli::Kubectl;
 use crate::config::Config;
@@ -44,6 +45,26 @@ struct Row {
     path: String,
 }
 
+/// Fetches what a plane runs.
+pub async fn fetch_components(config: &Config, binaries: &Binaries, cache: &Path) -> anyhow::Result<()> {
+    let components = builtin::components(config.capi_version(binaries).as_deref())?;
+    let artifacts: Vec<Artifact> = components.into_iter().map(|component| component.binary).collect();
+    let bars = Bars::new();
+    let fetched = fetch_all(cache, &artifacts, &options(config, binaries)?, &bars).await;
+    bars.clear();
+    fetched.map(drop)
+}
+
+fn options(config: &Config, binaries: &Binaries) -> anyhow::Result<FetchOptions> {
+    let choices = Choices {
+        source: config.source(&binaries.sources),
+        bin_dir: config.bin_dir(&binaries.sources)?,
+        registry_mirrors: config.registry_mirrors(&binaries.sources),
+        ..Choices::default()
+    };
+    Ok(choices.over(Options::default()).fetch()?)
+}
+
 /// Fetches binaries before they are needed.
 pub async fn fetch(config: &Config, args: &Fetch) -> anyhow::Result<()> {
     let version = config.capi_version(&args.binaries);
@@ -54,13 +75,7 @@ pub async fn fetch(config: &Config, args: &Fetch) -> anyhow::Result<()> {
         anyhow::bail!("there is no binary {name:?}; there are {}", known.join(", "));
     }
     let wanted: Vec<Artifact> = all.into_iter().filter(|artifact| args.names.is_empty() || args.names.contains(&artifact.name)).collect();
-    let choices = Choices {
-        source: config.source(&args.binaries.sources),
-        bin_dir: config.bin_dir(&args.binaries.sources)?,
-        registry_mirrors: config.registry_mirrors(&args.binaries.sources),
-        ..Choices::default()
-    };
-    let options = choices.over(Options::default()).fetch()?;
+    let options = options(config, &args.binaries)?;
     let bars = Bars::new();
     let fetched = fetch_all(&config.cache_dir(args.cache_dir.as_ref())?, &wanted, &options, &bars).await?;
     bars.clear();

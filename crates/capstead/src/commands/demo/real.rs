@@ -29,6 +29,7 @@ use crate::commands::e2e::settings::Settings;
 use crate::commands::e2e::workload;
 use crate::commands::lan::Lan;
 use crate::commands::real::Real;
+use crate::commands::real::enter;
 use crate::commands::simulated::Place;
 use crate::commands::stages::Stages;
 use crate::config::Config;
@@ -46,7 +47,8 @@ pub async fn run(config: &Config, args: &Demo) -> anyhow::Result<ExitCode> {
         return down(&layout, &lan, &cache).await.map(|()| ExitCode::SUCCESS);
     }
     if !lan.is_here() {
-        return lan.run().await;
+        let place = Place { layout, cache, binaries: &args.binaries, patience: Duration::from_secs(args.timeout) };
+        return enter(config, &place, &lan, hosts(args), PART).await;
     }
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -66,6 +68,10 @@ pub async fn run(config: &Config, args: &Demo) -> anyhow::Result<ExitCode> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
+fn hosts(args: &Demo) -> u16 {
+    args.hosts.unwrap_or(1)
+}
+
 /// Takes all of it down: plane, microVMs, network, files.
 async fn down(layout: &Layout, lan: &Lan, cache: &Path) -> anyhow::Result<()> {
     if layout.plane_file().exists() {
@@ -79,7 +85,7 @@ async fn down(layout: &Layout, lan: &Lan, cache: &Path) -> anyhow::Result<()> {
 async fn show(config: &Config, args: &Demo, layout: Layout, cache: PathBuf, lan: &Lan, stages: &mut Stages) -> anyhow::Result<()> {
     let began = Instant::now();
     let place = Place { layout, cache, binaries: &args.binaries, patience: Duration::from_secs(args.timeout) };
-    let mut real = Real::up(config, &place, lan, args.hosts.unwrap_or(1), PART, stages).await?;
+    let mut real = Real::up(config, &place, lan, hosts(args), PART, stages).await?;
     real.open(lan).await?;
     let ground = Ground {
         api: real.api.clone(),

@@ -17,7 +17,9 @@ use capstead_plane::api;
 use capstead_plane::api::ApiError;
 use serde_json::Value;
 use serde_json::json;
+use kube::Client;
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio::time::timeout;
 
@@ -41,6 +43,26 @@ use crate::commands::stages::Stages;
 const LOOK: Duration = Duration::from_millis(500);
 /// For a change that the API server does not answer.
 const CHANGE: Duration = Duration::from_secs(60);
+/// What machines bring when they become nodes.
+const BROUGHT: [&str; 17] = [
+    "/api/v1/namespaces",
+    "/api/v1/nodes",
+    "/api/v1/serviceaccounts",
+    "/api/v1/configmaps",
+    "/api/v1/secrets",
+    "/api/v1/services",
+    "/api/v1/pods",
+    "/apis/apps/v1/daemonsets",
+    "/apis/apps/v1/deployments",
+    "/apis/apps/v1/replicasets",
+    "/apis/coordination.k8s.io/v1/leases",
+    "/apis/certificates.k8s.io/v1/certificatesigningrequests",
+    "/apis/discovery.k8s.io/v1/endpointslices",
+    "/apis/rbac.authorization.k8s.io/v1/roles",
+    "/apis/rbac.authorization.k8s.io/v1/rolebindings",
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+];
 /// The stage before those of a cluster: pure work.
 const GENERATE: &str = "template";
 const GENERATED: &str = "the cluster's objects are made, and have the hosts";
@@ -53,6 +75,8 @@ pub struct Flow<'a> {
     ground: &'a Ground,
     endpoint: &'a str,
     world: World,
+    /// The cluster itself, once it is known how to reach it.
+    inside: OnceCell<Client>,
     objects: Vec<Value>,
     applied: bool,
     /// Whether there may be something to delete.
@@ -80,7 +104,7 @@ impl<'a> Flow<'a> {
         let flow = settings.config.flows.get(n).context("there is no such flow")?;
         let endpoint = ground.endpoints.get(n).context("the cluster has no address")?;
         let world = World::new(ground.api.clone(), cluster, namespace, &flow.api_version, &ground.hosts)?;
-        Ok(Self { settings, flow, ground, endpoint, world, objects: Vec::new(), applied: false, begun: false })
+        Ok(Self { settings, flow, ground, endpoint, world, inside: OnceCell::new(), objects: Vec::new(), applied: false, begun: false })
     }
 
     /// The cluster, and whom to ask about it.
@@ -230,10 +254,15 @@ impl<'a> Flow<'a> {
         passed
     }
 
+    /// The cluster itself. Each new connection costs an emulated machine a second.
+    async fn inside(&self) -> anyhow::Result<&Client> {
+        self.inside.get_or_try_init(|| workload::client(&self.world)).await
+    }
+
     /// Looks once, and tells what comes next.
     async fn turn(&self, stage: Stage) -> anyhow::Result<Next> {
         let looks = async { tokio::try_join!(self.world.look(), self.world.has_namespace()) };
-        let (looked, workload) = tokio::join!(timeout(ANSWER, looks), workload::look(&self.world, stage.wants()));
+        let (looked, workload) = tokio::join!(timeout(ANSWER, looks), workload::look(self.inside(), stage.wants()));
         let (look, namespace) = looked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {ANSWER:?}")))?;
         Ok(stage.next(&self.settings.wish, &Seen { applied: self.applied, namespace, look, workload }))
     }
@@ -250,8 +279,8 @@ impl<'a> Flow<'a> {
                 Ok(())
             }
             Step::Deploy => {
-                let client = workload::client(&self.world).await.map_err(Undone::Again)?;
-                timeout(CHANGE, api::apply(&client, &workload::objects(&self.nginx()))).await.map_err(|_| late())?.map_err(undone)
+                let client = self.inside().await.map_err(Undone::Again)?;
+                timeout(CHANGE, api::apply(client, &workload::objects(&self.nginx()))).await.map_err(|_| late())?.map_err(undone)
             }
             Step::Delete => self.world.delete_cluster().await.map_err(Undone::Again),
             Step::DeleteNamespace => self.world.delete_namespace().await.map_err(Undone::Again),
@@ -297,12 +326,15 @@ impl<'a> Flow<'a> {
         let events = format!("/api/v1/namespaces/{}/events", self.world.namespace);
         artefacts.keep(flow, &format!("{prefix}events.yaml"), listed(&self.world.plane, &[&events]).await);
         let inside = async {
-            let client = workload::client(&self.world).await?;
-            listed(&client, &["/api/v1/nodes", "/api/v1/pods", "/apis/apps/v1/deployments", "/api/v1/services", "/api/v1/events"]).await
+            let client = self.inside().await?;
+            listed(client, &["/api/v1/nodes", "/api/v1/pods", "/apis/apps/v1/deployments", "/api/v1/services", "/api/v1/events"]).await
         };
         let inside =
             timeout(ANSWER, inside).await.unwrap_or_else(|_| Err(anyhow::anyhow!("the cluster does not answer within {ANSWER:?}")));
         artefacts.keep(flow, &format!("{prefix}workload.yaml"), inside);
+        if let Ok(Ok(brought)) = timeout(CHANGE, async { brought(self.inside().await?).await }).await {
+            artefacts.note(flow, &format!("{prefix}workload-objects.txt"), &brought);
+        }
     }
 }
 
@@ -326,8 +358,25 @@ async fn free(endpoint: &str) -> anyhow::Result<()> {
     }
 }
 
+/// The names of the cluster's own objects, in the order in which they were made.
+async fn brought(client: &Client) -> anyhow::Result<String> {
+    let mut lines = Vec::new();
+    for path in BROUGHT {
+        // What it does not serve, it does not have.
+        for object in listed(client, &[path]).await.unwrap_or_default() {
+            let metadata = &object["metadata"];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let namespace = metadata["namespace"].as_str().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+            let name = format!("{} {namespace}{}", text(&object["kind"]), text(&metadata["name"]));
+            lines.push(format!("{} {name}\n", text(&metadata["creationTimestamp"])));
+        }
+    }
+    lines.sort();
+    Ok(lines.concat())
+}
+
 /// All that these paths list.
-async fn listed(client: &kube::Client, paths: &[&str]) -> anyhow::Result<Vec<Value>> {
+async fn listed(client: &Client, paths: &[&str]) -> anyhow::Result<Vec<Value>> {
     let mut all = Vec::new();
     for path in paths {
         let mut list: Value = get(client, path).await.with_context(|| format!("cannot list {path}"))?;

@@ -10,6 +10,7 @@ use capstead_journeys::stage::Wants;
 use capstead_journeys::stage::Workload;
 use http::Request;
 use kube::Client;
+use kube::client::Body;
 use kube::config::KubeConfigOptions;
 use kube::config::Kubeconfig;
 use serde_json::Value;
@@ -61,17 +62,17 @@ pub fn objects(nginx: &Nginx) -> Vec<Value> {
 }
 
 /// Asks the cluster what a stage wants to know.
-pub async fn look(world: &World, wants: Wants) -> Workload {
+pub async fn look(client: impl Future<Output = anyhow::Result<&Client>>, wants: Wants) -> Workload {
     if !wants.workload {
         return Workload::Unasked;
     }
-    let looked = timeout(ANSWER, asked(world, wants)).await.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {ANSWER:?}")));
+    let looked = timeout(ANSWER, asked(client, wants)).await.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {ANSWER:?}")));
     looked.unwrap_or_else(|error| Workload::Silent(format!("{error:#}")))
 }
 
-async fn asked(world: &World, wants: Wants) -> anyhow::Result<Workload> {
-    let client = client(world).await?;
-    let deployment = match get::<Value>(&client, DEPLOYMENT).await {
+async fn asked(client: impl Future<Output = anyhow::Result<&Client>>, wants: Wants) -> anyhow::Result<Workload> {
+    let client = client.await?;
+    let deployment = match get::<Value>(client, DEPLOYMENT).await {
         Ok(mut deployment) => {
             deployment["kind"] = "Deployment".into();
             Some(Box::new(deployment))
@@ -80,8 +81,18 @@ async fn asked(world: &World, wants: Wants) -> anyhow::Result<Workload> {
         Err(error) => return Err(error.into()),
     };
     let answer = match wants.answer {
-        true => client.request_text(Request::get(PAGE).body(Vec::new())?).await.map(drop).map_err(|error| error.to_string()),
+        true => page(client).await,
         false => Err("it was not asked".into()),
     };
     Ok(Workload::Seen { deployment, answer })
+}
+
+/// Whether somebody behind the Service gives a page.
+async fn page(client: &Client) -> Result<(), String> {
+    let request = Request::get(PAGE).body(Body::empty()).map_err(|error| error.to_string())?;
+    let answer = client.send(request).await.map_err(|error| error.to_string())?;
+    let status = answer.status();
+    let body = answer.into_body().collect_bytes().await.map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&body);
+    if status.is_success() { Ok(()) } else { Err(format!("{status}: {}", said.lines().next().unwrap_or_default())) }
 }
