@@ -29,17 +29,27 @@ build: setup ## Build the capstead command
 	@echo "built $(CAPSTEAD)"
 
 .PHONY: demo
-demo: build ## Show a cluster come up on simulated hosts
+demo: build ## Show a real cluster come up: two microVMs of this machine become nodes (10 minutes; the first time 25)
+	@$(CAPSTEAD) demo
+	@echo; echo 'For the commands above: export PATH="$(abspath $(dir $(CAPSTEAD))):$$PATH"'
+
+.PHONY: demo-simulated
+demo-simulated: build ## The same on simulated hosts: no container runs, and it takes a minute
 	@$(CAPSTEAD) demo --simulated
 	@echo; echo 'For the commands above: export PATH="$(abspath $(dir $(CAPSTEAD))):$$PATH"'
 
 .PHONY: fetch
-fetch: build # Fetch or build etcd, Kubernetes and Cluster API once
-	@echo "fetching the control plane's binaries (the first time they are built: some minutes)"
-	@$(CAPSTEAD) fetch
+fetch: build # Fetch or build etcd, Kubernetes, Cluster API and a node image once
+	@echo "fetching the control plane's binaries and a node image (the first time they are built: some twenty minutes)"
+	@$(CAPSTEAD) fetch --nodes
 
 .PHONY: test
-test: setup lint fetch generated ## Run every check and test
+test: build ## Run every check and test
+	@echo "fetching the control plane's binaries and a node image, beside the checks (the first time they are built: some twenty minutes); target/fetch.log has more"
+	@$(CAPSTEAD) fetch --nodes >target/fetch.log 2>&1 & fetching=$$!; trap "kill $$fetching 2>/dev/null || true" EXIT; \
+	  $(MAKE) --no-print-directory lint generated; \
+	  cargo test --locked --workspace --no-run --quiet; \
+	  wait $$fetching || { cat target/fetch.log; exit 1; }
 	@CAPSTEAD_TEST_CLUSTERCTL="$$($(CAPSTEAD) fetch clusterctl --output json | sed -n 's/.*"path": "\(.*\)".*/\1/p')" \
 	  tools/count.sh cargo test --locked --workspace --no-fail-fast
 
@@ -63,7 +73,9 @@ e2e-host: build $(TOOLS)/ansible/bin/ansible-lint ## Make whole machines, emulat
 # Upstream's names and variables. E2E_FLINTLOCK_HOSTS, E2E_CAPMVM_VIP and E2E_FLINTLOCK_HOST reach the suite by the environment, too.
 TEST_ARTEFACTS ?= $(HOME)/flintlock/_artefacts
 E2E_ARGS ?=
-E2E_GIVEN = $(if $(E2E_FLINTLOCK_HOSTS),-e2e.flintlock-hosts $(E2E_FLINTLOCK_HOSTS)) $(if $(E2E_CAPMVM_VIP),-e2e.capmvm.vip-address=$(E2E_CAPMVM_VIP))
+E2E_HOSTS = $(E2E_FLINTLOCK_HOSTS)$(findstring e2e.flintlock-hosts,$(E2E_ARGS))$(findstring own-hosts,$(E2E_ARGS))
+# Without addresses of hosts it starts two of its own.
+E2E_GIVEN = $(if $(E2E_HOSTS),,--own-hosts 2) $(if $(E2E_FLINTLOCK_HOSTS),-e2e.flintlock-hosts $(E2E_FLINTLOCK_HOSTS)) $(if $(E2E_CAPMVM_VIP),-e2e.capmvm.vip-address=$(E2E_CAPMVM_VIP))
 E2E = $(CAPSTEAD) e2e -e2e.artefact-dir $(TEST_ARTEFACTS) $(if $(E2E_CONFIG),-e2e.config=$(E2E_CONFIG))
 
 .PHONY: e2e
@@ -74,7 +86,7 @@ e2e: build ## Run the acceptance suite: E2E_ARGS="-e2e.flintlock-hosts HOST:PORT
 e2e-v1beta2: e2e # The plane's Cluster API has this contract
 
 .PHONY: e2e-with-flintlock
-e2e-with-flintlock: e2e-check-real build ## The same on real hosts: E2E_FLINTLOCK_HOSTS=HOST:PORT,… E2E_CAPMVM_VIP=IP
+e2e-with-flintlock: e2e-check-real build ## The same on real hosts: E2E_FLINTLOCK_HOSTS=HOST:PORT,… E2E_CAPMVM_VIP=IP; without, on two of this machine (20 minutes)
 	@$(E2E) $(E2E_GIVEN) $(E2E_ARGS)
 
 .PHONY: e2e-with-flintlock-retain-artifacts
@@ -92,7 +104,6 @@ e2e-with-flintlock-mock-retain-artifacts: build # The same, and leave clusters a
 .PHONY: e2e-check-real
 e2e-check-real:
 	$(if $(findstring e2e.use-flintlock-mock,$(E2E_ARGS)),$(error $(MAKECMDGOALS) is for real hosts: take -e2e.use-flintlock-mock out of E2E_ARGS, or run make e2e-with-flintlock-mock))
-	$(if $(findstring e2e.flintlock-hosts,$(E2E_GIVEN) $(E2E_ARGS)),,$(error $(MAKECMDGOALS) needs the addresses of real hosts: E2E_FLINTLOCK_HOSTS=HOST:PORT,… and, unless it is 192.168.1.25, the address of the control plane: E2E_CAPMVM_VIP=IP))
 
 # Names that upstream has and that make no sense here.
 .PHONY: e2e-v1beta1 docker-build-e2e docker-build compile-e2e check-e2e-prereqs

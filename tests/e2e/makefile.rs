@@ -26,7 +26,7 @@ fn line(words: &[&str]) -> String {
 fn targets_run_the_suite_with_their_options() {
     let suite = "target/debug/capstead e2e -e2e.artefact-dir /home/somebody/flintlock/_artefacts";
     let hosts = "E2E_FLINTLOCK_HOSTS=a:1,b:2";
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["e2e", "E2E_ARGS=-e2e.skip-cleanup --junit a.xml"], "-e2e.skip-cleanup --junit a.xml"),
         (&["e2e", "E2E_CONFIG=own.yaml"], "-e2e.config=own.yaml"),
         (&["e2e-v1beta2", hosts], ""),
@@ -34,6 +34,7 @@ fn targets_run_the_suite_with_their_options() {
         (&["e2e-with-flintlock-mock-retain-artifacts"], "-e2e.use-flintlock-mock -e2e.skip-cleanup"),
         (&["e2e-with-flintlock", hosts, "E2E_CAPMVM_VIP=10.0.0.9"], "-e2e.flintlock-hosts a:1,b:2 -e2e.capmvm.vip-address=10.0.0.9"),
         (&["e2e-with-flintlock-retain-artifacts", hosts], "-e2e.flintlock-hosts a:1,b:2 -e2e.skip-cleanup"),
+        (&["e2e-with-flintlock"], "--own-hosts 2"),
         (&["e2e-with-flintlock", "E2E_ARGS=-e2e.flintlock-hosts=c:3"], "-e2e.flintlock-hosts=c:3"),
     ];
     for (words, expected) in cases {
@@ -44,8 +45,7 @@ fn targets_run_the_suite_with_their_options() {
 #[test]
 fn what_makes_no_sense_says_so() {
     for (words, expected) in [
-        (&["e2e-with-flintlock"][..], "e2e-with-flintlock needs the addresses of real hosts"),
-        (&["e2e-with-flintlock", "E2E_ARGS=-e2e.use-flintlock-mock"], "e2e-with-flintlock is for real hosts"),
+        (&["e2e-with-flintlock", "E2E_ARGS=-e2e.use-flintlock-mock"][..], "e2e-with-flintlock is for real hosts"),
         (&["e2e-v1beta1"], "v1beta2"),
         (&["docker-build-e2e"], "There is no image to build"),
         (&["check-e2e-prereqs"], "needs neither kustomize nor kind nor Docker"),

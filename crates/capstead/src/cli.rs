@@ -356,6 +356,9 @@ pub struct Kubectl {
 pub struct Fetch {
     /// What to fetch; everything if not given
     pub names: Vec<String>,
+    /// Build the node image and the kernel as well that `demo` and `e2e --own-hosts` boot: some ten minutes the first time
+    #[arg(long)]
+    pub nodes: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub binaries: Binaries,

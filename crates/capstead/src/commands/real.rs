@@ -41,6 +41,8 @@ const RELAY: &str = "lan-relay";
 const CLUSTER: &str = "cluster";
 /// The template's flavor: nodes get a network by it.
 const FLAVOR: &str = "flannel";
+/// The built-in file of the node's image.
+pub const IMAGE: &str = "demo";
 /// In the node's image.
 const FLANNEL: &str = "v0.26.7";
 /// Among the node's container images.
@@ -189,7 +191,7 @@ async fn images(config: &Config, place: &Place<'_>, hosts: &[String]) -> anyhow:
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let store = Store::open(&folder)?;
         let kernel = stored_kernel(config, cache, sources, &store).await.context("the kernel")?;
-        let node = stored_node(config, "demo", cache, sources, &store).await.context("the node")?;
+        let node = stored_node(config, IMAGE, cache, sources, &store).await.context("the node")?;
         images = Some((node, kernel));
     }
     images.context("no hosts are asked for")

@@ -15,6 +15,8 @@ use capstead_plane::builtin;
 use serde::Serialize;
 
 use super::layout;
+use super::image::build::cached;
+use super::real::IMAGE;
 use crate::cli::Binaries;
 use crate::cli::Fetch;
 use crate::cli::Kubectl;
@@ -79,6 +81,10 @@ pub async fn fetch(config: &Config, args: &Fetch) -> anyhow::Result<()> {
     let bars = Bars::new();
     let fetched = fetch_all(&config.cache_dir(args.cache_dir.as_ref())?, &wanted, &options, &bars).await?;
     bars.clear();
+    if args.nodes {
+        eprintln!("Building a node image and a kernel, unless they are there.");
+        cached(config, IMAGE, args.cache_dir.as_ref(), &args.binaries.sources).await?;
+    }
     let rows: Vec<Row> = wanted.iter().zip(fetched).map(|(artifact, fetched)| row(artifact, &fetched)).collect();
     output::print(args.output, &rows, || {
         let cells = rows.iter().map(|row| [row.name.clone(), row.version.clone(), row.source.clone(), row.path.clone()]);

@@ -101,6 +101,24 @@ pub async fn stored_node(
     sources: &Sources,
     store: &Store,
 ) -> anyhow::Result<Stored> {
+    let (built, options) = built_node(config, file, cache_dir, sources).await?;
+    keep(&built, &options, store).await
+}
+
+/// The same for the kernel.
+pub async fn stored_kernel(config: &Config, cache_dir: Option<&PathBuf>, sources: &Sources, store: &Store) -> anyhow::Result<Stored> {
+    let (built, options) = built_kernel(config, cache_dir, sources).await?;
+    keep(&built, &options, store).await
+}
+
+/// Builds a node by a built-in file, and a kernel, unless they are in the cache.
+pub async fn cached(config: &Config, file: &str, cache_dir: Option<&PathBuf>, sources: &Sources) -> anyhow::Result<()> {
+    built_kernel(config, cache_dir, sources).await.context("the kernel")?;
+    built_node(config, file, cache_dir, sources).await.context("the node")?;
+    Ok(())
+}
+
+async fn built_node(config: &Config, file: &str, cache_dir: Option<&PathBuf>, sources: &Sources) -> anyhow::Result<(Built, Options)> {
     let version = config.kubernetes(None);
     let values = Values {
         defaults: capstead_nodeimage::node_variables(version.as_deref(), &Platform::host(), false)?,
@@ -112,17 +130,16 @@ pub async fn stored_node(
     let bars = Bars::new();
     let built = build::node(&load(None, file, &values)?, file, &options, &bars).await;
     bars.clear();
-    keep(&built?, &options, store).await
+    Ok((built?, options))
 }
 
-/// The same for the kernel.
-pub async fn stored_kernel(config: &Config, cache_dir: Option<&PathBuf>, sources: &Sources, store: &Store) -> anyhow::Result<Stored> {
+async fn built_kernel(config: &Config, cache_dir: Option<&PathBuf>, sources: &Sources) -> anyhow::Result<(Built, Options)> {
     let spec = KernelSpec { mirrors: config.debian_mirrors(&[]), ..KernelSpec::default() };
     let options = options(config, cache_dir, false, fetching(config, sources)?)?;
     let bars = Bars::new();
     let built = build::kernel(&spec, KERNEL, &options, &bars).await;
     bars.clear();
-    keep(&built?, &options, store).await
+    Ok((built?, options))
 }
 
 /// Takes an image into a store under a name that has its digest.
