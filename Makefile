@@ -121,12 +121,13 @@ fuzz: setup $(TOOLS)/bin/cargo-fuzz ## Fuzz the parsers of outside text: SECONDS
 	@tools/fuzz.sh $(abspath $(TOOLS))/bin/cargo-fuzz "$${SECONDS_EACH:-60}" $(TARGETS)
 
 .PHONY: bench
-bench: fetch ## Time `capstead up`, beside it any PEER='command' that starts the same parts, and what 1,000 machines, 200 clusters and a microVM host cost
+bench: fetch ## Time `capstead up`, beside it any PEER='command' that starts the same parts, and what 1,000 machines, 200 clusters, a microVM host and two real nodes cost
 	@PEER="$${PEER:-}" cargo bench --locked --profile dev --workspace --bench up
 	@cargo build --locked --workspace --release --bin capstead
 	@CAPSTEAD="$${CAPSTEAD:-$$PWD/target/release/capstead}" cargo bench --locked --profile dev --workspace --bench machines
 	@CAPSTEAD="$${CAPSTEAD:-$$PWD/target/release/capstead}" cargo bench --locked --profile dev --workspace --bench clusters
 	@CAPSTEAD="$${CAPSTEAD:-$$PWD/target/release/capstead}" cargo bench --locked --profile dev --workspace --bench host
+	@CAPSTEAD="$${CAPSTEAD:-$$PWD/target/release/capstead}" cargo bench --locked --profile dev --workspace --bench nodes
 
 .PHONY: lint
 lint: setup $(TOOLS)/bin/cargo-deny ## Format, clippy, rustdoc, layers, licences and sources

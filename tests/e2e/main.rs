@@ -2,10 +2,13 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+#[path = "../support/brought.rs"]
+mod brought;
 mod makefile;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -116,6 +119,7 @@ fn both_versions_pass_on_simulated_hosts_and_leave_nothing() {
         let nginx = of_kind(&inside, "Pod").into_iter().filter(|pod| pod["metadata"]["labels"]["app"] == "nginx").count();
         assert_eq!(nginx, 2);
         assert!(!documents(&own.join("events.yaml")).is_empty());
+        as_real_nodes(&fs::read_to_string(own.join("workload-objects.txt")).unwrap());
         assert!(fs::read_to_string(own.join("hosts.txt")).unwrap().contains("CREATED"));
     }
     let latest = fs::read_to_string(artefacts.join("cluster-template.yaml")).unwrap();
@@ -126,6 +130,20 @@ fn both_versions_pass_on_simulated_hosts_and_leave_nothing() {
     let report = junit(&report);
     assert_eq!((&report["all"]["tests"], &report["all"]["failures"], &report["all"]["skipped"]), (&"18".into(), &"0".into(), &"2".into()));
     assert_eq!(report["cases"], 18);
+}
+
+/// What real nodes bring and simulated ones do not, and why nobody misses it.
+const NOT_SIMULATED: [&str; 0] = [];
+
+/// The simulated nodes brought what real ones do, and in an order that kubeadm's steps can have.
+fn as_real_nodes(objects: &str) {
+    let (recorded, seen) = (brought::read(brought::RECORDED), brought::read(objects));
+    let known: BTreeSet<&str> = NOT_SIMULATED.into();
+    assert_eq!(brought::missing(&recorded, &seen), known, "{objects}");
+    assert_eq!(brought::missing(&seen, &recorded), BTreeSet::new(), "{objects}");
+    for maker in ["kubeadm", "kubelet"] {
+        assert_eq!(brought::turned(&recorded, &seen, maker), [], "{objects}");
+    }
 }
 
 /// Hosts of the test itself, two of them.

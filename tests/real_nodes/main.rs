@@ -3,6 +3,8 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+#[path = "../support/brought.rs"]
+mod brought;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -37,5 +39,12 @@ fn a_cluster_of_real_nodes_comes_up_serves_and_leaves_nothing() {
         assert_eq!(ended, Some(&Value::from("passed")), "{stage}: {ran:#?}");
     }
     ran.ok();
+    let objects = fs::read_to_string(artefacts.join("clusters/real/workload-objects.txt")).unwrap();
+    let (recorded, seen) = (brought::read(brought::RECORDED), brought::read(&objects));
+    if let Some(file) = std::env::var_os("CAPSTEAD_RECORD") {
+        fs::write(file, brought::record(&seen)).unwrap();
+    }
+    assert_eq!((brought::missing(&recorded, &seen), brought::missing(&seen, &recorded)), Default::default(), "as recorded: {objects}");
+    assert_eq!(brought::turned(&recorded, &seen, "kubeadm"), [], "in that order: {objects}");
     assert!(!plane.folder().exists(), "plane, host, microVMs and their network are gone");
 }

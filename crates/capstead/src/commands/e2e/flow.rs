@@ -342,7 +342,9 @@ impl<'a> Flow<'a> {
 fn undone(error: ApiError) -> Undone {
     let refused = match &error {
         ApiError::Request { source, .. } => {
-            matches!(source.as_ref(), kube::Error::Api(status) if (400..429).contains(&status.code) && status.code != 409)
+            // A slow etcd is told in the words of a rule that was broken.
+            let lasting = |status: &kube::core::Status| status.code != 409 && !status.message.contains("etcdserver: ");
+            matches!(source.as_ref(), kube::Error::Api(status) if (400..429).contains(&status.code) && lasting(status))
         }
         _ => false,
     };
@@ -358,25 +360,29 @@ async fn free(endpoint: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The names of the cluster's own objects, in the order in which they were made.
+/// The cluster's own objects, in the order in which they were made: when, by whom, and their names.
 async fn brought(client: &Client) -> anyhow::Result<String> {
     let mut lines = Vec::new();
     for path in BROUGHT {
         // What it does not serve, it does not have.
-        for object in listed(client, &[path]).await.unwrap_or_default() {
+        for object in all(client, &[path]).await.unwrap_or_default() {
             let metadata = &object["metadata"];
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
             let namespace = metadata["namespace"].as_str().map(|namespace| format!("{namespace}/")).unwrap_or_default();
-            let name = format!("{} {namespace}{}", text(&object["kind"]), text(&metadata["name"]));
-            lines.push(format!("{} {name}\n", text(&metadata["creationTimestamp"])));
+            let [made, by] = [&metadata["creationTimestamp"], &metadata["managedFields"][0]["manager"]].map(text);
+            lines.push(format!("{made} {by} {} {namespace}{}\n", text(&object["kind"]), text(&metadata["name"])));
         }
     }
     lines.sort();
     Ok(lines.concat())
 }
 
-/// All that these paths list.
+/// All that these paths list, as it is read.
 async fn listed(client: &Client, paths: &[&str]) -> anyhow::Result<Vec<Value>> {
+    all(client, paths).await.map(readable)
+}
+
+async fn all(client: &Client, paths: &[&str]) -> anyhow::Result<Vec<Value>> {
     let mut all = Vec::new();
     for path in paths {
         let mut list: Value = get(client, path).await.with_context(|| format!("cannot list {path}"))?;
@@ -386,5 +392,5 @@ async fn listed(client: &Client, paths: &[&str]) -> anyhow::Result<Vec<Value>> {
             all.push(item);
         }
     }
-    Ok(readable(all))
+    Ok(all)
 }

@@ -24,7 +24,11 @@ use crate::commands::cluster::get;
 /// The name of all that is deployed.
 const NGINX: &str = "nginx";
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/nginx";
-/// The API server asks a pod behind the Service for its page: so nothing needs to be reachable but the API server.
+const SERVICE: &str = "/api/v1/namespaces/default/services/nginx";
+const NODES: &str = "/api/v1/nodes";
+/// How long nginx may take for its page.
+const PAGE_WITHIN: Duration = Duration::from_secs(2);
+/// The API server asks a pod behind the Service for its page: for that nothing needs to be reachable but the API server.
 const PAGE: &str = "/api/v1/namespaces/default/services/http:nginx:80/proxy/";
 
 /// Its administrator's kubeconfig, as Cluster API keeps it.
@@ -56,7 +60,7 @@ pub fn objects(nginx: &Nginx) -> Vec<Value> {
         }),
         json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": NGINX, "namespace": "default", "labels": labels},
-            "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 80}]},
+            "spec": {"type": "NodePort", "selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 80}]},
         }),
     ]
 }
@@ -87,8 +91,35 @@ async fn asked(client: impl Future<Output = anyhow::Result<&Client>>, wants: Wan
     Ok(Workload::Seen { deployment, answer })
 }
 
-/// Whether somebody behind the Service gives a page.
+/// Whether somebody behind the Service gives a page: at its port on a node, or, where nodes are out of reach, asked by the API server.
 async fn page(client: &Client) -> Result<(), String> {
+    let Err(why) = at_node(client).await else { return Ok(()) };
+    by_api_server(client).await.map_err(|other| format!("{why}; asked by the API server: {other}"))
+}
+
+async fn at_node(client: &Client) -> Result<(), String> {
+    let ask = async |path: &str| get::<Value>(client, path).await.map_err(|error| error.to_string());
+    let (service, nodes) = tokio::try_join!(ask(SERVICE), ask(NODES))?;
+    let port = service["spec"]["ports"][0]["nodePort"].as_u64().ok_or("the Service has no port on nodes")?;
+    let addresses = nodes["items"].as_array().into_iter().flatten().flat_map(|node| node["status"]["addresses"].as_array()).flatten();
+    let mut why = "no node has an address".to_owned();
+    for address in addresses.filter(|address| address["type"] == "InternalIP").filter_map(|address| address["address"].as_str()) {
+        let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        let url = format!("http://{host}:{port}").parse().map_err(|_| format!("a node has the address {address:?}"))?;
+        let asked = async {
+            let node = Client::try_from(kube::Config::new(url))?;
+            node.request_text(Request::get("/").body(Vec::new()).map_err(kube::Error::HttpError)?).await
+        };
+        match timeout(PAGE_WITHIN, asked).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => why = format!("{host}:{port}: {error}"),
+            Err(_) => why = format!("{host}:{port}: no answer within {PAGE_WITHIN:?}"),
+        }
+    }
+    Err(why)
+}
+
+async fn by_api_server(client: &Client) -> Result<(), String> {
     let request = Request::get(PAGE).body(Body::empty()).map_err(|error| error.to_string())?;
     let answer = client.send(request).await.map_err(|error| error.to_string())?;
     let status = answer.status();
