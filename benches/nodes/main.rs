@@ -38,7 +38,11 @@ fn text(path: &Path) -> Outcome<&str> {
 fn run(words: &[&str]) -> Outcome<Value> {
     let capstead = std::env::var("CAPSTEAD").unwrap_or_else(|_| env!("CARGO_BIN_EXE_capstead").into());
     let output = Command::new(capstead).args(words).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-    if output.status.success() { Ok(serde_json::from_slice(&output.stdout)?) } else { Err(format!("capstead {} failed", words.join(" ")).into()) }
+    if output.status.success() {
+        Ok(serde_json::from_slice(&output.stdout)?)
+    } else {
+        Err(format!("capstead {} failed", words.join(" ")).into())
+    }
 }
 
 fn print(image: &Value, stages: &Value, objects: &str) -> Outcome<()> {

@@ -133,7 +133,17 @@ fn both_versions_pass_on_simulated_hosts_and_leave_nothing() {
 }
 
 /// What real nodes bring and simulated ones do not, and why nobody misses it.
-const NOT_SIMULATED: [&str; 0] = [];
+const NOT_SIMULATED: [&str; 7] = [
+    // Its machines' certificates are made with them.
+    "CertificateSigningRequest csr-*",
+    // The API server's own, for what the simulated one has not: aggregation, tokens of old, other API servers, kube-proxy's view of Services.
+    "ConfigMap kube-system/extension-apiserver-authentication",
+    "ConfigMap kube-system/kube-apiserver-legacy-service-account-token-tracking",
+    "EndpointSlice default/kubernetes",
+    "EndpointSlice kube-system/kube-dns-*",
+    "Lease kube-system/apiserver-*",
+    "Role kube-system/extension-apiserver-authentication-reader",
+];
 
 /// The simulated nodes brought what real ones do, and in an order that kubeadm's steps can have.
 fn as_real_nodes(objects: &str) {
@@ -141,9 +151,10 @@ fn as_real_nodes(objects: &str) {
     let known: BTreeSet<&str> = NOT_SIMULATED.into();
     assert_eq!(brought::missing(&recorded, &seen), known, "{objects}");
     assert_eq!(brought::missing(&seen, &recorded), BTreeSet::new(), "{objects}");
-    for maker in ["kubeadm", "kubelet"] {
-        assert_eq!(brought::turned(&recorded, &seen, maker), [], "{objects}");
-    }
+    // kubeadm makes a token of its own, which nobody uses. The lab's first is that of the first machine that joins.
+    let turned: Vec<_> = brought::turned(&recorded, &seen).into_iter().filter(|(first, _)| !first.contains("bootstrap-token")).collect();
+    assert_eq!(turned, [], "{objects}");
+    assert_eq!(brought::read(&brought::record(&recorded)), recorded, "a recording is read as it was written");
 }
 
 /// Hosts of the test itself, two of them.

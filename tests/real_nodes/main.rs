@@ -45,6 +45,6 @@ fn a_cluster_of_real_nodes_comes_up_serves_and_leaves_nothing() {
         fs::write(file, brought::record(&seen)).unwrap();
     }
     assert_eq!((brought::missing(&recorded, &seen), brought::missing(&seen, &recorded)), Default::default(), "as recorded: {objects}");
-    assert_eq!(brought::turned(&recorded, &seen, "kubeadm"), [], "in that order: {objects}");
+    assert_eq!(brought::turned(&recorded, &seen), [], "in that order: {objects}");
     assert!(!plane.folder().exists(), "plane, host, microVMs and their network are gone");
 }

@@ -18,11 +18,9 @@ pub fn read(text: &str) -> Brought {
     let first = lines.iter().map(|[made, ..]| seconds(made)).min().unwrap_or_default();
     for [made, by, kind, name] in lines {
         let role = nodes.iter().fold(name.to_owned(), |name, node| {
-            name.replace(node, if node.contains("control-plane") { "CONTROL-PLANE" } else { "WORKER" })
+            name.replace(node, if node.to_lowercase().contains("control-plane") { "CONTROL-PLANE" } else { "WORKER" })
         });
-        // Each of its controllers has one, at some time.
-        let controllers_own = kind == "ServiceAccount" && by == "kube-controller-manager" && !name.ends_with("/default");
-        let Some(name) = plain(kind, &role).filter(|_| !controllers_own) else { continue };
+        let Some(name) = plain(kind, &role) else { continue };
         let made = seconds(made) - first;
         // Of several that are called the same, the first.
         let known = brought.entry(format!("{kind} {name}")).or_insert((made, by.to_owned()));
@@ -48,10 +46,13 @@ fn plain(kind: &str, name: &str) -> Option<String> {
     let last = own(name);
     let rule = kind.ends_with("Role") || kind.ends_with("RoleBinding");
     let default = ["cluster-admin", "admin", "edit", "view"].contains(&last.as_str()) || last.starts_with("system:");
-    if (rule && default && last != "system:coredns") || name.contains("flannel") || name.contains("nginx") {
+    // Each controller of kube-controller-manager has one, at some time.
+    let controllers_own =
+        kind == "ServiceAccount" && name.starts_with("kube-system/") && !["coredns", "default", "kube-proxy"].contains(&last.as_str());
+    if controllers_own || (rule && default && last != "system:coredns") || name.contains("flannel") || name.contains("nginx") {
         return None;
     }
-    let cut = |name: &str, count: usize| name.rsplitn(count + 1, '-').last().unwrap().to_owned();
+    let cut = |name: &str, count: usize| format!("{}-*", name.rsplitn(count + 1, '-').last().unwrap());
     let random = |text: &str| text.len() == 5 && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     Some(match kind {
         _ if last.contains("CONTROL-PLANE") || last.contains("WORKER") => name.to_owned(),
@@ -69,9 +70,10 @@ pub fn missing<'a>(of: &'a Brought, from: &Brought) -> BTreeSet<&'a str> {
     of.keys().filter(|name| !from.contains_key(*name)).map(String::as_str).collect()
 }
 
-/// Pairs of one maker's that came in one order in the recording, by more than a second, and in the other here.
-pub fn turned<'a>(recorded: &'a Brought, seen: &Brought, by: &str) -> Vec<(&'a str, &'a str)> {
-    let own: Vec<(&String, i64)> = recorded.iter().filter(|(_, (_, maker))| maker == by).map(|(name, (made, _))| (name, *made)).collect();
+/// Pairs that came in one order in the recording, by more than a second, and in the other here: of what kubeadm makes, which does one thing after another, and of nodes.
+pub fn turned<'a>(recorded: &'a Brought, seen: &Brought) -> Vec<(&'a str, &'a str)> {
+    let in_order = |(name, (_, maker)): &(&String, &(i64, String))| maker == "kubeadm" || name.starts_with("Node ");
+    let own: Vec<(&String, i64)> = recorded.iter().filter(in_order).map(|(name, (made, _))| (name, *made)).collect();
     let turned = |a: &String, b: &String| matches!((seen.get(a), seen.get(b)), (Some((a, _)), Some((b, _))) if a > b);
     let pairs = own.iter().flat_map(|(a, made)| own.iter().filter(move |(_, later)| made + 1 < *later).map(move |(b, _)| (*a, *b)));
     pairs.filter(|(a, b)| turned(a, b)).map(|(a, b)| (a.as_str(), b.as_str())).collect()

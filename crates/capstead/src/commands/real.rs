@@ -102,13 +102,7 @@ fn parts_file(layout: &Layout) -> PathBuf {
     layout.dir().join("parts.json")
 }
 
-async fn prepare(
-    config: &Config,
-    place: &Place<'_>,
-    hosts: u16,
-    part: &str,
-    stages: &mut Stages,
-) -> anyhow::Result<(Stored, Stored)> {
+async fn prepare(config: &Config, place: &Place<'_>, hosts: u16, part: &str, stages: &mut Stages) -> anyhow::Result<(Stored, Stored)> {
     stages.begin(part, "binaries", "the management plane's binaries are there", Duration::from_secs(1));
     let fetched = fetch_components(config, place.binaries, &place.cache).await;
     stages.end(ended(&fetched));

@@ -14,8 +14,8 @@ use capstead_plane::Plane;
 use capstead_plane::builtin;
 use serde::Serialize;
 
-use super::layout;
 use super::image::build::cached;
+use super::layout;
 use super::real::IMAGE;
 use crate::cli::Binaries;
 use crate::cli::Fetch;

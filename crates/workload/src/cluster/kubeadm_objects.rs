@@ -30,14 +30,14 @@ pub fn make(store: &mut Store, init: &Init, skipped: &[String], now: Timestamp) 
             put(store, resource, object, now);
         }
     }
+    let authority = |namespace| map(namespace, "kube-root-ca.crt", json!({"ca.crt": init.certificates.authority.certificate}));
     let maps = [
         map("kube-system", "kubeadm-config", json!({"ClusterConfiguration": yaml(&configuration(init))})),
         map("kube-system", "kubelet-config", json!({"kubelet": yaml(&kubelet(init))})),
         map("kube-public", "cluster-info", json!({"kubeconfig": yaml(&kubeconfig(init))})),
         map("kube-system", "kube-proxy", json!({"config.conf": yaml(&kube_proxy(init))})),
-        map("kube-public", "kube-root-ca.crt", json!({"ca.crt": init.certificates.authority.certificate})),
     ];
-    for map in maps {
+    for map in maps.into_iter().chain(["default", "kube-node-lease", "kube-public", "kube-system"].map(authority)) {
         put(store, "configmaps", map, now);
     }
     tokens::make(store, &init.tokens, now);
