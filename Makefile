@@ -101,6 +101,10 @@ e2e-with-flintlock-mock: build ## The same on simulated hosts (two minutes)
 e2e-with-flintlock-mock-retain-artifacts: build # The same, and leave clusters and plane up
 	@$(E2E) -e2e.use-flintlock-mock -e2e.skip-cleanup $(E2E_ARGS)
 
+.PHONY: e2e-upgrade
+e2e-upgrade: build ## Upgrade a cluster of real nodes by a minor version, and kill a worker's microVM (40 minutes; the first time another node is built)
+	@$(CAPSTEAD) e2e -e2e.artefact-dir $(TEST_ARTEFACTS) --own-hosts 1 -e2e.config tests/e2e/upgrade.yaml $(E2E_ARGS)
+
 .PHONY: e2e-check-real
 e2e-check-real:
 	$(if $(findstring e2e.use-flintlock-mock,$(E2E_ARGS)),$(error $(MAKECMDGOALS) is for real hosts: take -e2e.use-flintlock-mock out of E2E_ARGS, or run make e2e-with-flintlock-mock))

@@ -132,6 +132,27 @@ fn both_versions_pass_on_simulated_hosts_and_leave_nothing() {
     assert_eq!(report["cases"], 18);
 }
 
+#[test]
+fn a_cluster_is_upgraded_and_a_lost_worker_replaced() {
+    let plane = TestPlane::new("e2e-upgrade");
+    let (artefacts, config) = (plane.scratch().join("artefacts"), plane.scratch().join("e2e.yaml"));
+    // As `make e2e-upgrade` runs it on real nodes.
+    fs::write(&config, format!("{}mockHosts: 2\n", include_str!("upgrade.yaml"))).unwrap();
+    let out = e2e(&plane, &artefacts, &["-e2e.use-flintlock-mock", "-e2e.config", config.to_str().unwrap()]).ok();
+    let stages = stages(&out);
+    for stage in ["apply", "control-plane", "workers", "hosts", "nginx", "upgrade", "upgrade-workers", "replace", "delete"] {
+        assert_eq!(ended(&stages, &format!("upgrade {stage}")), "passed", "{stage}: {out}");
+    }
+    let own = artefacts.join("clusters/upgrade");
+    let first = documents(&own.join("cluster-template.yaml"));
+    assert_eq!(of_kind(&first, "KubeadmControlPlane")[0]["spec"]["version"], "v1.35.4");
+    let objects = documents(&own.join("objects.yaml"));
+    let versions: Vec<&Value> = of_kind(&objects, "Machine").into_iter().map(|machine| &machine["status"]["nodeInfo"]["kubeletVersion"]).collect();
+    assert_eq!(versions, ["v1.36.3", "v1.36.3"]);
+    let events = fs::read_to_string(own.join("events.yaml")).unwrap();
+    assert!(events.contains("MachineVanished"), "the loss is told: {events}");
+}
+
 /// What real nodes bring and simulated ones do not, and why nobody misses it.
 const NOT_SIMULATED: [&str; 7] = [
     // Its machines' certificates are made with them.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::version;
+
 /// What a stage may take, where nothing else is said.
 pub const LIMIT: Duration = Duration::from_secs(30 * 60);
 /// Machines of one cluster, at most.
@@ -53,7 +55,7 @@ pub struct Config {
 }
 
 /// A cluster that is made, used and deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Flow {
     /// What reports call it.
@@ -63,6 +65,12 @@ pub struct Flow {
     /// The provider's template; that without a flavor if empty.
     #[serde(default)]
     pub flavor: String,
+    /// The version of Kubernetes that it comes up with, to be raised to the suite's; it is that one from the beginning if empty.
+    #[serde(default)]
+    pub upgrade_from: String,
+    /// Whether a worker loses its microVM and must be replaced, by a MachineHealthCheck.
+    #[serde(default)]
+    pub replaces: bool,
 }
 
 /// What is deployed to a cluster.
@@ -77,6 +85,14 @@ pub struct Nginx {
     pub answers: bool,
 }
 
+impl Flow {
+    /// The version that it comes up with, as objects have it, where it is another than the suite's.
+    #[must_use]
+    pub fn upgrade_from(&self) -> Option<String> {
+        version::checked(&self.upgrade_from).ok()
+    }
+}
+
 impl Default for Nginx {
     fn default() -> Self {
         Self { image: "docker.io/library/nginx:1.14.2".into(), replicas: 2, answers: true }
@@ -85,7 +101,7 @@ impl Default for Nginx {
 
 impl Default for Config {
     fn default() -> Self {
-        let flow = |version: &str| Flow { name: version.into(), api_version: version.into(), flavor: String::new() };
+        let flow = |version: &str| Flow { name: version.into(), api_version: version.into(), ..Flow::default() };
         Self {
             flows: vec![flow("v1alpha1"), flow("v1alpha2")],
             control_plane_machines: 1,
@@ -120,6 +136,10 @@ impl Config {
             rule(&format!("flows[{n}].name"), alone, "another flow has this name")?;
             let known = matches!(flow.api_version.as_str(), "v1alpha1" | "v1alpha2");
             rule(&format!("flows[{n}].apiVersion"), known, "v1alpha1 or v1alpha2 is expected")?;
+            if !flow.upgrade_from.is_empty() {
+                let wrong = version::checked(&flow.upgrade_from).err().map(|error| error.to_string());
+                rule(&format!("flows[{n}].upgradeFrom"), wrong.is_none(), wrong.as_deref().unwrap_or_default())?;
+            }
         }
         let odd = matches!(self.control_plane_machines, 1 | 3 | 5 | 7);
         rule("controlPlaneMachines", odd, "1, 3, 5 or 7 is expected: etcd wants an odd number of members")?;
@@ -156,7 +176,9 @@ impl Config {
             "control-plane" => "wait-control-plane",
             "workers" => "wait-worker-nodes",
             "nginx" => "wait-deployment",
-            "service" => "wait-service",
+            "service" | "service-after" => "wait-service",
+            "upgrade" | "upgrade-workers" => "wait-machine-upgrade",
+            "replace" => "wait-machine-remediation",
             "delete" => "wait-delete-cluster",
             _ => return None,
         };

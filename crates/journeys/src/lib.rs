@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A [`Stage`] is level-triggered: what it does next follows from what is seen alone, so whoever drives it may look, fail and look again as it likes.
-//! [`place`] puts hosts into a cluster's objects, and [`log`] tells how it went.
+//! [`place`] puts hosts into a cluster's objects, [`upgrade`] makes what raises its version, and [`log`] tells how it went.
 
 pub mod config;
 pub mod log;
@@ -14,6 +14,7 @@ pub mod patience;
 pub mod place;
 pub mod stage;
 pub mod tree;
+pub mod upgrade;
 pub mod version;
 
 pub use config::Config;

@@ -21,6 +21,10 @@ pub struct Wish {
     pub workers: usize,
     /// Containers run, so that a Service leads to somebody who answers.
     pub answers: bool,
+    /// The version of Kubernetes that its machines are raised to once it serves: `v1.36.3`.
+    pub upgrade: Option<String>,
+    /// A worker loses its microVM, and must be replaced.
+    pub replaces: bool,
 }
 
 /// What is seen.
@@ -34,6 +38,8 @@ pub struct Seen {
     pub look: Look,
     /// The cluster itself.
     pub workload: Workload,
+    /// The worker whose microVM was taken from it: the name of its Machine.
+    pub lost: Option<String>,
 }
 
 /// What the cluster itself tells.
@@ -60,6 +66,12 @@ pub enum Step {
     Apply,
     /// Deploy nginx, with its Service, to the cluster.
     Deploy,
+    /// Raise the control plane's version.
+    Upgrade,
+    /// Raise the workers' version.
+    UpgradeWorkers,
+    /// Take a worker's microVM from it, with a MachineHealthCheck that asks for another.
+    Lose,
     /// Delete the Cluster.
     Delete,
     /// Delete the namespace.
@@ -92,6 +104,14 @@ pub enum Stage {
     Nginx,
     /// nginx answers through its Service.
     Service,
+    /// The control plane has the new version.
+    Upgrade,
+    /// So have the workers.
+    UpgradeWorkers,
+    /// A worker whose microVM was lost is replaced.
+    Replace,
+    /// nginx answers after all that.
+    Still,
     /// The cluster is gone, and nothing of it is left on any host.
     Delete,
 }
@@ -107,7 +127,30 @@ pub struct Wants {
 
 impl Stage {
     /// All, in their order.
-    pub const ALL: [Self; 7] = [Self::Apply, Self::ControlPlane, Self::Workers, Self::Hosts, Self::Nginx, Self::Service, Self::Delete];
+    pub const ALL: [Self; 11] = [
+        Self::Apply,
+        Self::ControlPlane,
+        Self::Workers,
+        Self::Hosts,
+        Self::Nginx,
+        Self::Service,
+        Self::Upgrade,
+        Self::UpgradeWorkers,
+        Self::Replace,
+        Self::Still,
+        Self::Delete,
+    ];
+
+    /// Those that a cluster goes through, in their order.
+    pub fn of(wish: &Wish) -> impl Iterator<Item = Self> {
+        let (upgrade, replaces) = (wish.upgrade.is_some(), wish.replaces);
+        Self::ALL.into_iter().filter(move |stage| match stage {
+            Self::Upgrade | Self::UpgradeWorkers => upgrade,
+            Self::Replace => replaces,
+            Self::Still => upgrade || replaces,
+            _ => true,
+        })
+    }
 
     /// Its name, as in reports.
     #[must_use]
@@ -119,6 +162,10 @@ impl Stage {
             Self::Hosts => "hosts",
             Self::Nginx => "nginx",
             Self::Service => "service",
+            Self::Upgrade => "upgrade",
+            Self::UpgradeWorkers => "upgrade-workers",
+            Self::Replace => "replace",
+            Self::Still => "service-after",
             Self::Delete => "delete",
         }
     }
@@ -133,6 +180,10 @@ impl Stage {
             Self::Hosts => "every given host is used",
             Self::Nginx => "nginx runs in the cluster",
             Self::Service => "nginx answers through its Service",
+            Self::Upgrade => "the control plane's machines have the new version",
+            Self::UpgradeWorkers => "the workers have the new version",
+            Self::Replace => "a worker that lost its microVM is replaced",
+            Self::Still => "nginx still answers through its Service",
             Self::Delete => "the cluster is gone, and nothing is left on the hosts",
         }
     }
@@ -142,10 +193,12 @@ impl Stage {
     pub fn expected(self, simulated: bool) -> Duration {
         let (simulated_s, real_s) = match self {
             Self::Apply => (2, 2),
-            Self::ControlPlane => (35, 180),
-            Self::Workers => (10, 120),
-            Self::Hosts | Self::Service => (1, 2),
-            Self::Nginx => (2, 30),
+            Self::ControlPlane => (35, 290),
+            Self::Workers => (10, 75),
+            Self::Hosts | Self::Service | Self::Still => (1, 2),
+            Self::Nginx => (2, 50),
+            Self::Upgrade => (20, 420),
+            Self::UpgradeWorkers | Self::Replace => (15, 240),
             Self::Delete => (15, 30),
         };
         Duration::from_secs(if simulated { simulated_s } else { real_s })
@@ -154,13 +207,14 @@ impl Stage {
     /// What must be looked at.
     #[must_use]
     pub fn wants(self) -> Wants {
-        Wants { workload: matches!(self, Self::Nginx | Self::Service), answer: self == Self::Service }
+        let answer = matches!(self, Self::Service | Self::Still);
+        Wants { workload: answer || self == Self::Nginx, answer }
     }
 
     /// Why it is not gone through at all.
     #[must_use]
     pub fn left_out(self, wish: &Wish) -> Option<&'static str> {
-        (self == Self::Service && !wish.answers).then_some("no container runs on simulated hosts, so nobody is there to answer")
+        (matches!(self, Self::Service | Self::Still) && !wish.answers).then_some("no container runs on simulated hosts, so nobody is there to answer")
     }
 
     /// What comes next.
@@ -173,7 +227,10 @@ impl Stage {
             Self::Workers => unless(workers(wish, &seen.look)),
             Self::Hosts => unless(hosts(wish, &seen.look)),
             Self::Nginx => nginx(&seen.workload),
-            Self::Service => service(&seen.workload),
+            Self::Service | Self::Still => service(&seen.workload),
+            Self::Upgrade => upgrade(wish, &seen.look),
+            Self::UpgradeWorkers => upgrade_workers(wish, &seen.look),
+            Self::Replace => replace(wish, seen),
             Self::Delete => delete(seen),
         }
     }
@@ -251,6 +308,47 @@ fn service(workload: &Workload) -> Next {
         Workload::Silent(why) => Next::Wait(vec![format!("the cluster does not answer: {why}")]),
         Workload::Unasked => Next::Wait(vec!["the cluster was not asked yet".into()]),
     }
+}
+
+fn upgrade(wish: &Wish, look: &Look) -> Next {
+    let version = wish.upgrade.as_deref().unwrap_or_default();
+    if look.all("KubeadmControlPlane").any(|owner| owner["spec"]["version"] != version) {
+        return Next::Do(Step::Upgrade);
+    }
+    let mut missing = control_plane(wish, look);
+    missing.extend(machines(look, true).flat_map(|machine| other_version(machine, version)));
+    unless(missing)
+}
+
+fn upgrade_workers(wish: &Wish, look: &Look) -> Next {
+    let version = wish.upgrade.as_deref().unwrap_or_default();
+    if look.all("MachineDeployment").any(|owner| owner["spec"]["template"]["spec"]["version"] != version) {
+        return Next::Do(Step::UpgradeWorkers);
+    }
+    let mut missing = workers(wish, look);
+    missing.extend(machines(look, false).flat_map(|machine| other_version(machine, version)));
+    unless(missing)
+}
+
+/// What a machine is asked to have, and what its kubelet says of itself.
+fn other_version(machine: &Value, version: &str) -> Vec<String> {
+    let [asked, runs] = [&machine["spec"]["version"], &machine["status"]["nodeInfo"]["kubeletVersion"]].map(|value| value.as_str().unwrap_or("none"));
+    let mut missing = Vec::new();
+    if asked != version {
+        missing.push(format!("{} is of version {asked}, not {version}", named(machine)));
+    }
+    if runs != asked {
+        missing.push(format!("{} has a kubelet of version {runs}, not {asked}", named(machine)));
+    }
+    missing
+}
+
+fn replace(wish: &Wish, seen: &Seen) -> Next {
+    let Some(lost) = &seen.lost else { return Next::Do(Step::Lose) };
+    let there = machines(&seen.look, false).find(|machine| machine["metadata"]["name"].as_str() == Some(lost));
+    let mut missing: Vec<String> = there.map(|machine| format!("{} lost its microVM and is still there", named(machine))).into_iter().collect();
+    missing.extend(workers(wish, &seen.look));
+    unless(missing)
 }
 
 fn delete(seen: &Seen) -> Next {

@@ -60,10 +60,20 @@ pub fn text(name: &str) -> Option<&'static str> {
     FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// The Go modules of what only nodes have. Those of Kubernetes and etcd are the plane's.
+/// The Go modules of what only nodes have. Those of etcd and of the newest Kubernetes are the plane's.
 #[must_use]
 pub fn modules() -> Vec<GoModules> {
-    modules!["containerd-2.3", "cni-plugins-1.9", "coredns-1.14", "cri-tools-1.36", "flannel-0.26", "kubernetes-node-1.36"]
+    modules![
+        "containerd-2.3",
+        "cni-plugins-1.9",
+        "coredns-1.13",
+        "coredns-1.14",
+        "cri-tools-1.36",
+        "flannel-0.26",
+        "kubernetes-1.35",
+        "kubernetes-node-1.35",
+        "kubernetes-node-1.36",
+    ]
 }
 
 /// The Kubernetes versions that are built in, the default first.

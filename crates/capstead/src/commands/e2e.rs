@@ -25,6 +25,7 @@ use self::ground::Site;
 use self::settings::Hosts;
 use self::settings::Settings;
 use super::lan::Lan;
+use super::real::Wanted;
 use super::real::enter;
 use super::simulated::Place;
 use super::stages::Stages;
@@ -52,7 +53,8 @@ pub async fn run(config: &Config, args: E2e) -> anyhow::Result<ExitCode> {
         if !lan.is_here() {
             let patience = settings.limit(SUITE, "plane");
             let place = Place { layout: layout.clone(), cache: site.cache.clone(), binaries: &args.binaries, patience };
-            let ended = enter(config, &place, &lan, *count, SUITE).await;
+            let wanted = Wanted { hosts: *count, versions: settings.versions(), part: SUITE };
+            let ended = enter(config, &place, &lan, &wanted).await;
             if !args.skip_cleanup {
                 lan.down().await?;
                 operate::purge(layout).await?;

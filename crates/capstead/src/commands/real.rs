@@ -2,6 +2,7 @@
 //! in the plane's [`Lan`].
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -15,13 +16,18 @@ use capstead_journeys::log::Entry;
 use capstead_plane::Layout;
 use capstead_plane::Plane;
 use capstead_plane::layout::write_private;
+use capstead_vmm::Confinement;
+use capstead_vmm::Runner;
 use kube::Client;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 
-use super::image::build::Stored;
+use super::image::build::coredns_tag;
 use super::image::build::stored_kernel;
 use super::image::build::stored_node;
 use super::lan::BRIDGE;
@@ -56,6 +62,10 @@ pub struct Nodes {
     pub flavor: Option<String>,
     /// Variables of the template.
     pub variables: BTreeMap<String, String>,
+    /// The root image for each version of Kubernetes; the template's if there is none.
+    pub images: BTreeMap<String, String>,
+    /// The tag of CoreDNS that goes with each version of Kubernetes; kubeadm's own choice if there is none.
+    pub coredns: BTreeMap<String, String>,
     /// The image of nginx.
     pub nginx: Option<String>,
     /// The machines may be emulated, and slow.
@@ -70,30 +80,38 @@ pub struct Real {
     pub addresses: Vec<String>,
     /// The plane's API server.
     pub api: Client,
+    /// The hosts' folders of what runs.
+    pub run_dirs: Vec<PathBuf>,
     /// What its machines are made of.
     pub nodes: Nodes,
-    /// The images' version of Kubernetes.
-    pub version: String,
 }
 
 /// What is fetched and built before the plane's network is entered, for that leads nowhere.
 #[derive(Deserialize, Serialize)]
 struct Parts {
-    node: String,
+    /// By the version of Kubernetes.
+    nodes: BTreeMap<String, String>,
     kernel: String,
-    /// The node's version of Kubernetes.
-    version: String,
     stages: Vec<Entry>,
 }
 
+/// What is to be there.
+pub struct Wanted<'a> {
+    /// How many hosts.
+    pub hosts: u16,
+    /// Versions of Kubernetes that nodes have.
+    pub versions: BTreeSet<String>,
+    /// What the stages belong to.
+    pub part: &'a str,
+}
+
 /// Fetches and builds what is not there yet, and enters the plane's network with this very command.
-pub async fn enter(config: &Config, place: &Place<'_>, lan: &Lan, hosts: u16, part: &str) -> anyhow::Result<ExitCode> {
+pub async fn enter(config: &Config, place: &Place<'_>, lan: &Lan, wanted: &Wanted<'_>) -> anyhow::Result<ExitCode> {
     let mut stages = Stages::new();
-    let made = prepare(config, place, hosts, part, &mut stages).await;
+    let made = prepare(config, place, wanted, &mut stages).await;
     stages.clear();
-    let (node, kernel) = made?;
-    let version = node.kubernetes.context("the node has no version of Kubernetes")?;
-    let parts = Parts { node: node.name, kernel: kernel.name, version, stages: stages.entries().to_vec() };
+    let (nodes, kernel) = made?;
+    let parts = Parts { nodes, kernel, stages: stages.entries().to_vec() };
     write_private(&parts_file(&place.layout), &serde_json::to_vec(&parts).context("cannot write down what was built")?)?;
     lan.run().await
 }
@@ -102,14 +120,15 @@ fn parts_file(layout: &Layout) -> PathBuf {
     layout.dir().join("parts.json")
 }
 
-async fn prepare(config: &Config, place: &Place<'_>, hosts: u16, part: &str, stages: &mut Stages) -> anyhow::Result<(Stored, Stored)> {
+async fn prepare(config: &Config, place: &Place<'_>, wanted: &Wanted<'_>, stages: &mut Stages) -> anyhow::Result<(BTreeMap<String, String>, String)> {
+    let part = wanted.part;
     stages.begin(part, "binaries", "the management plane's binaries are there", Duration::from_secs(1));
     let fetched = fetch_components(config, place.binaries, &place.cache).await;
     stages.end(ended(&fetched));
     fetched?;
     eprintln!("A node and its kernel are built; the first time, with all its programs, that takes some ten minutes.");
     stages.begin(part, "images", "a node and its kernel are built", Duration::from_secs(25));
-    let images = images(config, place, &(1..=hosts).map(host_name).collect::<Vec<_>>()).await;
+    let images = images(config, place, wanted).await;
     stages.end(ended(&images));
     images
 }
@@ -120,7 +139,7 @@ impl Real {
         let names: Vec<String> = (1..=hosts).map(host_name).collect();
         let file = parts_file(&place.layout);
         let parts = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let Parts { node, kernel, version, stages: before } =
+        let Parts { nodes: images, kernel, stages: before } =
             serde_json::from_slice(&parts).with_context(|| format!("{} is damaged", file.display()))?;
         stages.extend(before);
         stages.begin(part, "plane", "the management plane and its hosts are up", Duration::from_secs(25));
@@ -130,7 +149,6 @@ impl Real {
         let address = |name: &String| Ok(format!("127.0.0.1:{}", port(&plane, name, "grpc")?));
         let addresses = names.iter().map(address).collect::<anyhow::Result<_>>()?;
         let variables = [
-            ("MVM_ROOT_IMAGE", node),
             ("MVM_KERNEL_IMAGE", kernel.clone()),
             ("MVM_KERNEL_FILENAME", "boot/vmlinuz".into()),
             ("MVM_INITRD", json!({"image": kernel, "filename": "boot/initrd"}).to_string()),
@@ -146,10 +164,13 @@ impl Real {
         let nodes = Nodes {
             flavor: Some(FLAVOR.into()),
             variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
+            coredns: images.keys().map(|version| Ok((version.clone(), coredns_tag(version)?))).collect::<anyhow::Result<_>>()?,
+            images,
             nginx: Some(NGINX.into()),
             slow: true,
         };
-        Ok(Self { plane, addresses, api, nodes, version })
+        let run_dirs = (1..=names.len()).map(|n| Ok(lan.run_dir()?.join(n.to_string()))).collect::<anyhow::Result<_>>()?;
+        Ok(Self { plane, addresses, api, run_dirs, nodes })
     }
 
     /// The port of the user's loopback address that leads to the first cluster's API server.
@@ -176,17 +197,21 @@ fn port(plane: &Plane, component: &str, name: &str) -> anyhow::Result<u16> {
     plane.port(component, name).with_context(|| format!("the plane {:?} has no port {name} of {component}", plane.name))
 }
 
-/// The images, in each host's store.
-async fn images(config: &Config, place: &Place<'_>, hosts: &[String]) -> anyhow::Result<(Stored, Stored)> {
+/// The nodes' images and the kernel's, in each host's store.
+async fn images(config: &Config, place: &Place<'_>, wanted: &Wanted<'_>) -> anyhow::Result<(BTreeMap<String, String>, String)> {
     let (cache, sources): (_, &Sources) = (Some(&place.cache), &place.binaries.sources);
     let mut images = None;
-    for host in hosts {
-        let folder = place.layout.data(host).join("images");
+    for host in (1..=wanted.hosts).map(host_name) {
+        let folder = place.layout.data(&host).join("images");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let store = Store::open(&folder)?;
         let kernel = stored_kernel(config, cache, sources, &store).await.context("the kernel")?;
-        let node = stored_node(config, IMAGE, cache, sources, &store).await.context("the node")?;
-        images = Some((node, kernel));
+        let mut nodes = BTreeMap::new();
+        for version in &wanted.versions {
+            let node = stored_node(config, IMAGE, version, cache, sources, &store).await;
+            nodes.insert(version.clone(), node.with_context(|| format!("the node of Kubernetes {version}"))?);
+        }
+        images = Some((nodes, kernel));
     }
     images.context("no hosts are asked for")
 }
@@ -206,6 +231,19 @@ async fn up(config: &Config, place: &Place<'_>, lan: &Lan, hosts: &[String], sta
     let ports: Vec<(u16, u16)> = ports.into_iter().map(|port| (port, port)).collect();
     lan.forward(lan.address(), &ports).await?;
     Ok((plane, api))
+}
+
+/// Kills the VMM of a microVM, as a crash does: nobody is asked, and its host is not told.
+pub fn kill(run_dirs: &[PathBuf], uid: &str) -> anyhow::Result<()> {
+    for dir in run_dirs {
+        let runner = Runner::new(dir, Vec::new(), Confinement::default())?;
+        for found in runner.scan().into_iter().filter(|found| found.mark.uid.to_string() == uid) {
+            let pid = i32::try_from(found.pid).ok().and_then(Pid::from_raw).context("a process has no id")?;
+            kill_process(pid, Signal::KILL).with_context(|| format!("cannot kill the VMM of {uid}"))?;
+            return Ok(());
+        }
+    }
+    anyhow::bail!("no VMM of {uid} runs")
 }
 
 fn host_component(name: &str, run: &Path) -> Value {

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::look::Host;
 
-const WISH: Wish = Wish { control_plane: 1, workers: 1, answers: true };
+const WISH: Wish = Wish { control_plane: 1, workers: 1, answers: true, upgrade: None, replaces: false };
 
 fn object(kind: &str, name: &str, conditions: &[(&str, &str)]) -> Value {
     let conditions: Vec<Value> =
@@ -39,7 +39,7 @@ fn up() -> Seen {
     let look = Look { objects, hosts: vec![host("h:1", &["cp"]), host("h:2", &["worker"])] };
     let deployment = object("Deployment", "nginx", &[("Available", "True")]);
     let workload = Workload::Seen { deployment: Some(Box::new(deployment)), answer: Ok(()) };
-    Seen { applied: true, namespace: true, look, workload }
+    Seen { applied: true, namespace: true, look, workload, lost: None }
 }
 
 /// What is missing.
@@ -135,4 +135,60 @@ fn a_cluster_is_gone_when_nothing_is_left_anywhere() {
     assert_eq!(Stage::Delete.next(&WISH, &seen), Next::Do(Step::DeleteNamespace));
     seen.namespace = false;
     assert_eq!(Stage::Delete.next(&WISH, &seen), Next::Over);
+}
+
+/// A cluster whose machines have that version.
+fn of_version(version: &str) -> Seen {
+    let mut seen = up();
+    for object in &mut seen.look.objects {
+        match object["kind"].as_str().unwrap() {
+            "KubeadmControlPlane" => object["spec"] = json!({"version": version}),
+            "MachineDeployment" => object["spec"] = json!({"template": {"spec": {"version": version}}}),
+            "Machine" => {
+                object["spec"]["version"] = version.into();
+                object["status"]["nodeInfo"] = json!({"kubeletVersion": version});
+            }
+            _ => (),
+        }
+    }
+    seen
+}
+
+#[test]
+fn an_upgrade_is_over_when_every_kubelet_says_so() {
+    let wish = Wish { upgrade: Some("v1.36.3".into()), ..WISH };
+    let mut seen = of_version("v1.35.4");
+    assert_eq!(Stage::Upgrade.next(&wish, &seen), Next::Do(Step::Upgrade));
+    assert_eq!(Stage::UpgradeWorkers.next(&wish, &seen), Next::Do(Step::UpgradeWorkers));
+    seen.look.objects[2]["spec"]["version"] = "v1.36.3".into();
+    assert_eq!(Stage::Upgrade.next(&wish, &seen), Next::Wait(vec!["Machine/cp is of version v1.35.4, not v1.36.3".into()]));
+    seen.look.objects[4]["spec"]["version"] = "v1.36.3".into();
+    assert_eq!(Stage::Upgrade.next(&wish, &seen), Next::Wait(vec!["Machine/cp has a kubelet of version v1.35.4, not v1.36.3".into()]));
+    // The new one is there, and the old one is not gone yet.
+    let mut new = of_version("v1.36.3");
+    new.look.objects.push(of_version("v1.35.4").look.objects[5].clone());
+    let expected = ["there are 2 workers, not 1", "Machine/worker is of version v1.35.4, not v1.36.3"];
+    assert_eq!(Stage::UpgradeWorkers.next(&wish, &new), Next::Wait(expected.map(str::to_owned).into()));
+    let done = of_version("v1.36.3");
+    assert_eq!([Stage::Upgrade, Stage::UpgradeWorkers].map(|stage| stage.next(&wish, &done)), [Next::Over, Next::Over]);
+}
+
+#[test]
+fn a_lost_worker_is_replaced_by_another() {
+    let wish = Wish { replaces: true, ..WISH };
+    let mut seen = up();
+    assert_eq!(Stage::Replace.next(&wish, &seen), Next::Do(Step::Lose));
+    seen.lost = Some("worker".into());
+    assert_eq!(Stage::Replace.next(&wish, &seen), Next::Wait(vec!["Machine/worker lost its microVM and is still there".into()]));
+    seen.look.objects[5] = machine("another", false);
+    assert_eq!(Stage::Replace.next(&wish, &seen), Next::Over);
+}
+
+#[test]
+fn a_cluster_goes_through_no_more_than_is_wished() {
+    let names = |wish: &Wish| Stage::of(wish).map(Stage::name).collect::<Vec<_>>();
+    let plain = ["apply", "control-plane", "workers", "hosts", "nginx", "service", "delete"];
+    assert_eq!(names(&WISH), plain);
+    let all = names(&Wish { upgrade: Some("v1.36.3".into()), replaces: true, ..WISH });
+    assert_eq!(all[6..], ["upgrade", "upgrade-workers", "replace", "service-after", "delete"]);
 }

@@ -120,6 +120,18 @@ impl World {
         self.delete(&format!("/api/v1/namespaces/{}", self.namespace)).await.context("cannot delete the namespace")
     }
 
+    /// Has the host that knows the microVM remove it, as an operator may.
+    pub async fn remove_microvm(&self, uid: &str) -> anyhow::Result<()> {
+        for (address, client) in &self.hosts {
+            let known = client.list(&BTreeSet::from([self.namespace.clone()])).await.with_context(|| format!("host {address}"))?;
+            if known.iter().any(|microvm| microvm.uid == uid) {
+                client.delete(uid).await.with_context(|| format!("host {address}"))?;
+                return Ok(());
+            }
+        }
+        anyhow::bail!("no host has the microVM {uid}")
+    }
+
     async fn delete(&self, path: &str) -> anyhow::Result<()> {
         let request = Request::delete(path).body(Vec::new())?;
         Ok(optional(self.plane.request::<Value>(request).await).map(drop)?)

@@ -27,8 +27,10 @@ use crate::commands::e2e::ground::Ground;
 use crate::commands::e2e::settings::Hosts;
 use crate::commands::e2e::settings::Settings;
 use crate::commands::e2e::workload;
+use crate::commands::image::build::node_version;
 use crate::commands::lan::Lan;
 use crate::commands::real::Real;
+use crate::commands::real::Wanted;
 use crate::commands::real::enter;
 use crate::commands::simulated::Place;
 use crate::commands::stages::Stages;
@@ -48,7 +50,8 @@ pub async fn run(config: &Config, args: &Demo) -> anyhow::Result<ExitCode> {
     }
     if !lan.is_here() {
         let place = Place { layout, cache, binaries: &args.binaries, patience: Duration::from_secs(args.timeout) };
-        return enter(config, &place, &lan, hosts(args), PART).await;
+        let versions = [node_version(config)?].into();
+        return enter(config, &place, &lan, &Wanted { hosts: hosts(args), versions, part: PART }).await;
     }
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -95,9 +98,10 @@ async fn show(config: &Config, args: &Demo, layout: Layout, cache: PathBuf, lan:
         hosts: real.addresses.clone(),
         endpoints: vec![Lan::vip(0).context("there is no address for the cluster")?.to_string()],
         nodes: std::mem::take(&mut real.nodes),
+        run_dirs: std::mem::take(&mut real.run_dirs),
         simulator: None,
     };
-    let settings = settings(args, &real)?;
+    let settings = settings(args, &real, node_version(config)?)?;
     let artefacts = Artefacts::new(&place.layout.dir().join("artefacts"))?;
     let mut flow = Flow::named(&settings, &ground, 0, CLUSTER, CLUSTER)?;
     if !args.keep {
@@ -123,18 +127,18 @@ async fn show(config: &Config, args: &Demo, layout: Layout, cache: PathBuf, lan:
 }
 
 /// What is asked of the cluster.
-fn settings(args: &Demo, real: &Real) -> anyhow::Result<Settings> {
+fn settings(args: &Demo, real: &Real, version: String) -> anyhow::Result<Settings> {
     let workers = usize::try_from(args.workers)?;
     let journey = Journey {
-        flows: vec![JourneyFlow { name: PART.into(), api_version: "v1alpha2".into(), flavor: String::new() }],
+        flows: vec![JourneyFlow { name: PART.into(), api_version: "v1alpha2".into(), ..JourneyFlow::default() }],
         ..Journey::default()
     };
     Ok(Settings {
         config: journey,
         hosts: Hosts::Given(real.addresses.clone()),
         vip: Lan::vip(0).map(Into::into),
-        version: real.version.clone(),
-        wish: Wish { control_plane: 1, workers, answers: true },
+        version,
+        wish: Wish { control_plane: 1, workers, answers: true, upgrade: None, replaces: false },
         warnings: Vec::new(),
         timeout: None,
     })

@@ -12,6 +12,10 @@ use capstead_journeys::stage::Next;
 use capstead_journeys::stage::Seen;
 use capstead_journeys::stage::Stage;
 use capstead_journeys::stage::Step;
+use capstead_journeys::stage::Wish;
+use capstead_journeys::tree::machines;
+use capstead_journeys::upgrade::health_check;
+use capstead_journeys::upgrade::raised;
 use capstead_microvm::convert::convert;
 use capstead_plane::api;
 use capstead_plane::api::ApiError;
@@ -37,6 +41,7 @@ use crate::commands::cluster::World;
 use crate::commands::cluster::get;
 use crate::commands::cluster::table;
 use crate::commands::generate;
+use crate::commands::real::kill;
 use crate::commands::stages::Stages;
 
 /// How often it is looked.
@@ -66,6 +71,8 @@ const BROUGHT: [&str; 17] = [
 /// The stage before those of a cluster: pure work.
 const GENERATE: &str = "template";
 const GENERATED: &str = "the cluster's objects are made, and have the hosts";
+/// The template's variable.
+const ROOT_IMAGE: &str = "MVM_ROOT_IMAGE";
 const GROUP: &str = "infrastructure.cluster.x-k8s.io";
 
 /// One cluster, in a namespace of its own.
@@ -77,8 +84,11 @@ pub struct Flow<'a> {
     world: World,
     /// The cluster itself, once it is known how to reach it.
     inside: OnceCell<Client>,
+    wish: Wish,
     objects: Vec<Value>,
     applied: bool,
+    /// The worker that lost its microVM.
+    lost: Option<String>,
     /// Whether there may be something to delete.
     begun: bool,
 }
@@ -104,7 +114,10 @@ impl<'a> Flow<'a> {
         let flow = settings.config.flows.get(n).context("there is no such flow")?;
         let endpoint = ground.endpoints.get(n).context("the cluster has no address")?;
         let world = World::new(ground.api.clone(), cluster, namespace, &flow.api_version, &ground.hosts)?;
-        Ok(Self { settings, flow, ground, endpoint, world, inside: OnceCell::new(), objects: Vec::new(), applied: false, begun: false })
+        let upgrade = flow.upgrade_from().map(|_| settings.version.clone());
+        let wish = Wish { upgrade, replaces: flow.replaces, ..settings.wish.clone() };
+        let inside = OnceCell::new();
+        Ok(Self { settings, flow, ground, endpoint, world, inside, wish, objects: Vec::new(), applied: false, lost: None, begun: false })
     }
 
     /// The cluster, and whom to ask about it.
@@ -123,8 +136,8 @@ impl<'a> Flow<'a> {
         let made = self.generate(artefacts).await;
         let mut failed = made.is_err().then_some(GENERATE);
         stages.end(made.map_or_else(|error| Ended::Failed(format!("{error:#}")), |()| Ended::Passed));
-        for stage in Stage::ALL.into_iter().filter(|stage| *stage != Stage::Delete) {
-            let left_out = stage.left_out(&self.settings.wish).map(str::to_owned);
+        for stage in Stage::of(&self.wish.clone()).filter(|stage| *stage != Stage::Delete) {
+            let left_out = stage.left_out(&self.wish).map(str::to_owned);
             if let Some(why) = failed.map(|failed| format!("{failed} failed")).or(left_out) {
                 self.skip(stages, stage, &why);
                 continue;
@@ -167,7 +180,7 @@ impl<'a> Flow<'a> {
     /// Leaves all out.
     pub fn skip_all(&self, stages: &mut Stages, why: &str) {
         stages.skip(&self.flow.name, GENERATE, GENERATED, Duration::from_secs(1), why);
-        Stage::ALL.into_iter().for_each(|stage| self.skip(stages, stage, why));
+        Stage::of(&self.wish).for_each(|stage| self.skip(stages, stage, why));
     }
 
     fn skip(&self, stages: &mut Stages, stage: Stage, why: &str) {
@@ -176,9 +189,19 @@ impl<'a> Flow<'a> {
 
     /// The objects, in the flow's version of the API, with every host.
     async fn generate(&mut self, artefacts: &Artefacts) -> anyhow::Result<()> {
-        let mut objects = generate::objects(&self.wanted()?)?;
+        let first = self.flow.upgrade_from().unwrap_or_else(|| self.settings.version.clone());
+        let mut objects = self.of_version(&first)?;
+        artefacts.template(&self.flow.name, artefacts::RAW, &objects)?;
+        self.place(&mut objects)?;
+        artefacts.template(&self.flow.name, artefacts::TEMPLATE, &objects)?;
+        self.objects = objects;
+        free(self.endpoint).await
+    }
+
+    fn of_version(&self, version: &str) -> anyhow::Result<Vec<Value>> {
+        let mut objects = generate::objects(&self.wanted(version)?)?;
         if self.ground.nodes.slow {
-            patience::give(&mut objects);
+            patience::give(&mut objects, self.wish.upgrade.is_some());
         }
         let version = format!("{GROUP}/{}", self.flow.api_version);
         for object in &mut objects {
@@ -186,12 +209,11 @@ impl<'a> Flow<'a> {
                 *object = convert(object.take(), &version)?;
             }
         }
-        artefacts.template(&self.flow.name, artefacts::RAW, &objects)?;
-        let wish = &self.settings.wish;
-        place(&mut objects, &self.ground.hosts, wish.control_plane, wish.workers)?;
-        artefacts.template(&self.flow.name, artefacts::TEMPLATE, &objects)?;
-        self.objects = objects;
-        free(self.endpoint).await
+        Ok(objects)
+    }
+
+    fn place(&self, objects: &mut Vec<Value>) -> anyhow::Result<()> {
+        Ok(place(objects, &self.ground.hosts, self.wish.control_plane, self.wish.workers)?)
     }
 
     fn nginx(&self) -> Nginx {
@@ -202,10 +224,11 @@ impl<'a> Flow<'a> {
         nginx
     }
 
-    fn wanted(&self) -> anyhow::Result<GenerateCluster> {
+    fn wanted(&self, version: &str) -> anyhow::Result<GenerateCluster> {
         let count = |count: usize| u32::try_from(count).map(Some);
         // The environment overrides the configuration, and that what the nodes are made of by default.
         let mut own = self.ground.nodes.variables.clone();
+        own.extend(self.ground.nodes.images.get(version).map(|image| (ROOT_IMAGE.to_owned(), image.clone())));
         own.extend(self.settings.config.variables().map(|(name, value)| (name.to_owned(), value)));
         let own = own.into_iter().filter(|(name, _)| std::env::var_os(name).is_none());
         let set = own.map(|(name, value)| format!("{name}={value}")).chain([format!("CONTROL_PLANE_VIP={}", self.endpoint)]);
@@ -215,9 +238,9 @@ impl<'a> Flow<'a> {
             flavor: Some(self.flow.flavor.clone()).filter(|flavor| !flavor.is_empty()).or_else(|| self.ground.nodes.flavor.clone()),
             from: None,
             set: set.collect(),
-            kubernetes_version: Some(self.settings.version.clone()),
-            control_plane_machine_count: count(self.settings.wish.control_plane)?,
-            worker_machine_count: count(self.settings.wish.workers)?,
+            kubernetes_version: Some(version.to_owned()),
+            control_plane_machine_count: count(self.wish.control_plane)?,
+            worker_machine_count: count(self.wish.workers)?,
             target_namespace: self.world.namespace.clone(),
             config: None,
             list_variables: false,
@@ -264,27 +287,65 @@ impl<'a> Flow<'a> {
         let looks = async { tokio::try_join!(self.world.look(), self.world.has_namespace()) };
         let (looked, workload) = tokio::join!(timeout(ANSWER, looks), workload::look(self.inside(), stage.wants()));
         let (look, namespace) = looked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {ANSWER:?}")))?;
-        Ok(stage.next(&self.settings.wish, &Seen { applied: self.applied, namespace, look, workload }))
+        Ok(stage.next(&self.wish, &Seen { applied: self.applied, namespace, look, workload, lost: self.lost.clone() }))
     }
 
     async fn step(&mut self, step: Step) -> Result<(), Undone> {
-        let late = || Undone::Again(anyhow::anyhow!("no answer within {CHANGE:?}"));
         match step {
             Step::Apply => {
                 self.begun = true;
                 let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.world.namespace}});
                 let objects: Vec<Value> = std::iter::once(namespace).chain(self.objects.iter().cloned()).collect();
-                timeout(CHANGE, api::apply(&self.world.plane, &objects)).await.map_err(|_| late())?.map_err(undone)?;
+                self.apply(&objects).await?;
                 self.applied = true;
+                Ok(())
+            }
+            Step::Upgrade => self.apply(&self.raised("KubeadmControlPlane").map_err(Undone::Refused)?).await,
+            Step::UpgradeWorkers => self.apply(&self.raised("MachineDeployment").map_err(Undone::Refused)?).await,
+            Step::Lose => {
+                self.apply(&[health_check(&self.world.cluster, self.namespace())]).await?;
+                self.lost = Some(self.lose().await.map_err(Undone::Again)?);
                 Ok(())
             }
             Step::Deploy => {
                 let client = self.inside().await.map_err(Undone::Again)?;
-                timeout(CHANGE, api::apply(client, &workload::objects(&self.nginx()))).await.map_err(|_| late())?.map_err(undone)
+                apply(client, &workload::objects(&self.nginx())).await
             }
             Step::Delete => self.world.delete_cluster().await.map_err(Undone::Again),
             Step::DeleteNamespace => self.world.delete_namespace().await.map_err(Undone::Again),
         }
+    }
+
+    async fn apply(&self, objects: &[Value]) -> Result<(), Undone> {
+        apply(&self.world.plane, objects).await
+    }
+
+    /// What raises the machines of owners of this kind.
+    fn raised(&self, kind: &str) -> anyhow::Result<Vec<Value>> {
+        let mut objects = self.of_version(&self.settings.version)?;
+        self.place(&mut objects)?;
+        if let Some(tag) = self.ground.nodes.coredns.get(&self.settings.version) {
+            // Cluster API raises CoreDNS only to a version that is named.
+            for control_plane in objects.iter_mut().filter(|object| object["kind"] == "KubeadmControlPlane") {
+                control_plane["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]["dns"]["imageTag"] = tag.as_str().into();
+            }
+        }
+        Ok(raised(&objects, kind, &self.settings.version)?)
+    }
+
+    /// Takes the microVM from the first of the workers; tells its name.
+    async fn lose(&self) -> anyhow::Result<String> {
+        let look = self.world.look().await?;
+        let workers = machines(&look, false).filter_map(|machine| {
+            let uid = machine["spec"]["providerID"].as_str()?.rsplit('/').next()?;
+            Some((machine["metadata"]["name"].as_str()?, uid))
+        });
+        let (name, uid) = workers.min().context("there is no worker that has a microVM")?;
+        match self.ground.run_dirs.as_slice() {
+            [] => self.world.remove_microvm(uid).await?,
+            run_dirs => kill(run_dirs, uid)?,
+        }
+        Ok(name.to_owned())
     }
 
     /// Has the doctor look at what failed, and keeps what it says.
@@ -336,6 +397,11 @@ impl<'a> Flow<'a> {
             artefacts.note(flow, &format!("{prefix}workload-objects.txt"), &brought);
         }
     }
+}
+
+async fn apply(client: &Client, objects: &[Value]) -> Result<(), Undone> {
+    let applied = timeout(CHANGE, api::apply(client, objects)).await;
+    applied.map_err(|_| Undone::Again(anyhow::anyhow!("no answer within {CHANGE:?}")))?.map_err(undone)
 }
 
 /// What an API server understood and will not have stays so.

@@ -1,5 +1,6 @@
 //! What the suite shall do: from options, environment and configuration file.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -9,6 +10,7 @@ use anyhow::Context;
 use anyhow::ensure;
 use capstead_flintlock::check_address;
 use capstead_journeys::Config;
+use capstead_journeys::config::Flow;
 use capstead_journeys::config::LIMIT;
 use capstead_journeys::place::PlaceError;
 use capstead_journeys::place::workers_for;
@@ -53,7 +55,7 @@ pub struct Settings {
     pub vip: Option<IpAddr>,
     /// The clusters' version of Kubernetes.
     pub version: String,
-    /// What each cluster is to have.
+    /// What each cluster is to have, whatever its flow.
     pub wish: Wish,
     /// What is not as one might think.
     pub warnings: Vec<String>,
@@ -95,7 +97,7 @@ impl Settings {
         let workers = config.workers.map(usize::try_from).transpose()?.unwrap_or_else(|| workers_for(count, control_plane));
         let machines = control_plane + workers;
         ensure!(count <= machines, PlaceError::TooMany { hosts: count, machines });
-        let wish = Wish { control_plane, workers, answers: config.nginx.answers && !simulated };
+        let wish = Wish { control_plane, workers, answers: config.nginx.answers && !simulated, upgrade: None, replaces: false };
         if let Some(folder) = args.junit.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty()) {
             ensure!(folder.is_dir(), "--junit: there is no folder {}", folder.display());
         }
@@ -105,6 +107,12 @@ impl Settings {
     /// Whether no container runs.
     pub fn simulated(&self) -> bool {
         matches!(self.hosts, Hosts::Simulated { .. })
+    }
+
+    /// All versions of Kubernetes that machines of the suite have.
+    pub fn versions(&self) -> BTreeSet<String> {
+        let older = self.config.flows.iter().filter_map(Flow::upgrade_from);
+        older.chain([self.version.clone()]).collect()
     }
 
     /// What a stage may take.

@@ -93,20 +93,21 @@ async fn kernel(config: &Config, args: &BuildKernel) -> anyhow::Result<()> {
     carry_out(&args.building, &target, &options, &bars, build::kernel(&spec, KERNEL, &options, &bars)).await
 }
 
-/// Builds a node by a built-in file and takes it into a host's store, if it is not there. Tells what it is called there.
+/// Builds a node by a built-in file, of this version of Kubernetes, and takes it into a host's store, if it is not there. Tells what it is called there.
 pub async fn stored_node(
     config: &Config,
     file: &str,
+    version: &str,
     cache_dir: Option<&PathBuf>,
     sources: &Sources,
     store: &Store,
-) -> anyhow::Result<Stored> {
-    let (built, options) = built_node(config, file, cache_dir, sources).await?;
+) -> anyhow::Result<String> {
+    let (built, options) = built_node(config, file, Some(version), cache_dir, sources).await?;
     keep(&built, &options, store).await
 }
 
 /// The same for the kernel.
-pub async fn stored_kernel(config: &Config, cache_dir: Option<&PathBuf>, sources: &Sources, store: &Store) -> anyhow::Result<Stored> {
+pub async fn stored_kernel(config: &Config, cache_dir: Option<&PathBuf>, sources: &Sources, store: &Store) -> anyhow::Result<String> {
     let (built, options) = built_kernel(config, cache_dir, sources).await?;
     keep(&built, &options, store).await
 }
@@ -114,12 +115,18 @@ pub async fn stored_kernel(config: &Config, cache_dir: Option<&PathBuf>, sources
 /// Builds a node by a built-in file, and a kernel, unless they are in the cache.
 pub async fn cached(config: &Config, file: &str, cache_dir: Option<&PathBuf>, sources: &Sources) -> anyhow::Result<()> {
     built_kernel(config, cache_dir, sources).await.context("the kernel")?;
-    built_node(config, file, cache_dir, sources).await.context("the node")?;
+    built_node(config, file, None, cache_dir, sources).await.context("the node")?;
     Ok(())
 }
 
-async fn built_node(config: &Config, file: &str, cache_dir: Option<&PathBuf>, sources: &Sources) -> anyhow::Result<(Built, Options)> {
-    let version = config.kubernetes(None);
+async fn built_node(
+    config: &Config,
+    file: &str,
+    version: Option<&str>,
+    cache_dir: Option<&PathBuf>,
+    sources: &Sources,
+) -> anyhow::Result<(Built, Options)> {
+    let version = version.map(str::to_owned).or_else(|| config.kubernetes(None));
     let values = Values {
         defaults: capstead_nodeimage::node_variables(version.as_deref(), &Platform::host(), false)?,
         set: BTreeMap::new(),
@@ -143,7 +150,7 @@ async fn built_kernel(config: &Config, cache_dir: Option<&PathBuf>, sources: &So
 }
 
 /// Takes an image into a store under a name that has its digest.
-async fn keep(built: &Built, options: &Options, store: &Store) -> anyhow::Result<Stored> {
+async fn keep(built: &Built, options: &Options, store: &Store) -> anyhow::Result<String> {
     let report = built.report();
     let digest = built.digest().to_string();
     let tag = digest.rsplit(':').next().unwrap_or_default().chars().take(12).collect::<String>();
@@ -160,15 +167,22 @@ async fn keep(built: &Built, options: &Options, store: &Store) -> anyhow::Result
         store.name(&layout.to_string(), &name)?;
         store.remove(&layout.to_string(), &InUse::default())?;
     }
-    Ok(Stored { name, kubernetes: report.variables.get("KUBERNETES_VERSION").cloned() })
+    Ok(name)
 }
 
-/// An image in a host's store.
-pub struct Stored {
-    /// What it is called there.
-    pub name: String,
-    /// The version of Kubernetes in it.
-    pub kubernetes: Option<String>,
+/// The version of Kubernetes that nodes have where nothing else is said.
+pub fn node_version(config: &Config) -> anyhow::Result<String> {
+    variable(config.kubernetes(None).as_deref(), "KUBERNETES_VERSION")
+}
+
+/// The tag of CoreDNS in nodes of this version of Kubernetes.
+pub fn coredns_tag(version: &str) -> anyhow::Result<String> {
+    variable(Some(version), "COREDNS_VERSION")
+}
+
+fn variable(version: Option<&str>, name: &str) -> anyhow::Result<String> {
+    let mut variables = capstead_nodeimage::node_variables(version, &Platform::host(), false)?;
+    variables.remove(name).with_context(|| format!("a node has no {name}"))
 }
 
 /// Where the image goes. What cannot be is refused before anything is done.

@@ -30,8 +30,8 @@ fn hosts_are_given_or_simulated() {
         Hosts::Simulated { count: 3, address: "127.0.0.9".parse().unwrap() },
         "asked for, they win over the environment"
     );
-    assert_eq!(simulated.wish, Wish { control_plane: 1, workers: 2, answers: false });
-    assert_eq!(settings(&[], &env).unwrap().wish, Wish { control_plane: 1, workers: 1, answers: true });
+    assert_eq!(simulated.wish, Wish { control_plane: 1, workers: 2, answers: false, upgrade: None, replaces: false });
+    assert_eq!(settings(&[], &env).unwrap().wish, Wish { control_plane: 1, workers: 1, answers: true, upgrade: None, replaces: false });
 }
 
 #[test]
