@@ -147,7 +147,8 @@ fn a_cluster_is_upgraded_and_a_lost_worker_replaced() {
     let first = documents(&own.join("cluster-template.yaml"));
     assert_eq!(of_kind(&first, "KubeadmControlPlane")[0]["spec"]["version"], "v1.35.4");
     let objects = documents(&own.join("objects.yaml"));
-    let versions: Vec<&Value> = of_kind(&objects, "Machine").into_iter().map(|machine| &machine["status"]["nodeInfo"]["kubeletVersion"]).collect();
+    let versions: Vec<&Value> =
+        of_kind(&objects, "Machine").into_iter().map(|machine| &machine["status"]["nodeInfo"]["kubeletVersion"]).collect();
     assert_eq!(versions, ["v1.36.3", "v1.36.3"]);
     let events = fs::read_to_string(own.join("events.yaml")).unwrap();
     assert!(events.contains("MachineVanished"), "the loss is told: {events}");

@@ -142,7 +142,7 @@ impl Stage {
     ];
 
     /// Those that a cluster goes through, in their order.
-    pub fn of(wish: &Wish) -> impl Iterator<Item = Self> {
+    pub fn of(wish: &Wish) -> impl Iterator<Item = Self> + use<> {
         let (upgrade, replaces) = (wish.upgrade.is_some(), wish.replaces);
         Self::ALL.into_iter().filter(move |stage| match stage {
             Self::Upgrade | Self::UpgradeWorkers => upgrade,
@@ -214,7 +214,8 @@ impl Stage {
     /// Why it is not gone through at all.
     #[must_use]
     pub fn left_out(self, wish: &Wish) -> Option<&'static str> {
-        (matches!(self, Self::Service | Self::Still) && !wish.answers).then_some("no container runs on simulated hosts, so nobody is there to answer")
+        (matches!(self, Self::Service | Self::Still) && !wish.answers)
+            .then_some("no container runs on simulated hosts, so nobody is there to answer")
     }
 
     /// What comes next.
@@ -332,7 +333,8 @@ fn upgrade_workers(wish: &Wish, look: &Look) -> Next {
 
 /// What a machine is asked to have, and what its kubelet says of itself.
 fn other_version(machine: &Value, version: &str) -> Vec<String> {
-    let [asked, runs] = [&machine["spec"]["version"], &machine["status"]["nodeInfo"]["kubeletVersion"]].map(|value| value.as_str().unwrap_or("none"));
+    let [asked, runs] =
+        [&machine["spec"]["version"], &machine["status"]["nodeInfo"]["kubeletVersion"]].map(|value| value.as_str().unwrap_or("none"));
     let mut missing = Vec::new();
     if asked != version {
         missing.push(format!("{} is of version {asked}, not {version}", named(machine)));
@@ -346,7 +348,8 @@ fn other_version(machine: &Value, version: &str) -> Vec<String> {
 fn replace(wish: &Wish, seen: &Seen) -> Next {
     let Some(lost) = &seen.lost else { return Next::Do(Step::Lose) };
     let there = machines(&seen.look, false).find(|machine| machine["metadata"]["name"].as_str() == Some(lost));
-    let mut missing: Vec<String> = there.map(|machine| format!("{} lost its microVM and is still there", named(machine))).into_iter().collect();
+    let mut missing: Vec<String> =
+        there.map(|machine| format!("{} lost its microVM and is still there", named(machine))).into_iter().collect();
     missing.extend(workers(wish, &seen.look));
     unless(missing)
 }

@@ -23,7 +23,11 @@ pub fn raised(objects: &[Value], kind: &str, version: &str) -> Result<Vec<Value>
     let mut all: Vec<Value> = Vec::new();
     for owner in objects.iter().filter(|object| object["kind"] == kind) {
         let mut owner = owner.clone();
-        let place = if kind == "KubeadmControlPlane" { "/spec/machineTemplate/spec/infrastructureRef" } else { "/spec/template/spec/infrastructureRef" };
+        let place = if kind == "KubeadmControlPlane" {
+            "/spec/machineTemplate/spec/infrastructureRef"
+        } else {
+            "/spec/template/spec/infrastructureRef"
+        };
         let no_owner = || UpgradeError::NoOwner { kind: kind.into() };
         let reference = owner.pointer_mut(place).ok_or_else(no_owner)?;
         let mut template = template(objects, reference).cloned().ok_or_else(no_owner)?;

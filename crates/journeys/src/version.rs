@@ -25,9 +25,23 @@ pub fn checked(text: &str) -> Result<String, VersionError> {
     if version < OLDEST { Err(VersionError::TooOld(version)) } else { Ok(format!("v{version}")) }
 }
 
+/// Whether one version is older than another. What is none is not.
+#[must_use]
+pub fn is_older(one: &str, other: &str) -> bool {
+    let parse = |text: &str| Version::parse(text.strip_prefix('v').unwrap_or(text)).ok();
+    parse(one).zip(parse(other)).is_some_and(|(one, other)| one < other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::checked;
+    use super::is_older;
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert!(is_older("v1.35.4", "v1.36.3") && is_older("v1.35.9", "1.35.10"));
+        assert!(!is_older("v1.36.3", "v1.36.3") && !is_older("v1.37.0", "v1.36.3") && !is_older("", "v1.36.3"));
+    }
 
     #[test]
     fn versions_are_those_that_cluster_api_supports() {

@@ -120,7 +120,12 @@ fn parts_file(layout: &Layout) -> PathBuf {
     layout.dir().join("parts.json")
 }
 
-async fn prepare(config: &Config, place: &Place<'_>, wanted: &Wanted<'_>, stages: &mut Stages) -> anyhow::Result<(BTreeMap<String, String>, String)> {
+async fn prepare(
+    config: &Config,
+    place: &Place<'_>,
+    wanted: &Wanted<'_>,
+    stages: &mut Stages,
+) -> anyhow::Result<(BTreeMap<String, String>, String)> {
     let part = wanted.part;
     stages.begin(part, "binaries", "the management plane's binaries are there", Duration::from_secs(1));
     let fetched = fetch_components(config, place.binaries, &place.cache).await;
@@ -237,10 +242,9 @@ async fn up(config: &Config, place: &Place<'_>, lan: &Lan, hosts: &[String], sta
 pub fn kill(run_dirs: &[PathBuf], uid: &str) -> anyhow::Result<()> {
     for dir in run_dirs {
         let runner = Runner::new(dir, Vec::new(), Confinement::default())?;
-        for found in runner.scan().into_iter().filter(|found| found.mark.uid.to_string() == uid) {
+        if let Some(found) = runner.scan().into_iter().find(|found| found.mark.uid.to_string() == uid) {
             let pid = i32::try_from(found.pid).ok().and_then(Pid::from_raw).context("a process has no id")?;
-            kill_process(pid, Signal::KILL).with_context(|| format!("cannot kill the VMM of {uid}"))?;
-            return Ok(());
+            return kill_process(pid, Signal::KILL).with_context(|| format!("cannot kill the VMM of {uid}"));
         }
     }
     anyhow::bail!("no VMM of {uid} runs")

@@ -14,7 +14,8 @@ fn kubeadm_gets_time_and_a_lone_control_plane_holds_no_elections() {
     let no_election = json!({"name": "leader-elect", "value": "false"});
     assert_eq!(kubeadm["clusterConfiguration"]["scheduler"]["extraArgs"], json!([{"name": "v", "value": "2"}, no_election]));
     assert_eq!(kubeadm["clusterConfiguration"]["controllerManager"]["extraArgs"], json!([no_election]));
-    let controller_manager = |object: &Value| object["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]["controllerManager"]["extraArgs"].to_string();
+    let controller_manager =
+        |object: &Value| object["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]["controllerManager"]["extraArgs"].to_string();
     assert!(controller_manager(&objects[1]).contains("60s"), "of three, one is the leader");
     let mut rolled = vec![control_plane(1)];
     give(&mut rolled, true);

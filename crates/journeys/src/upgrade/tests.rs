@@ -5,9 +5,7 @@ use super::*;
 fn objects() -> Vec<Value> {
     let reference = |name: &str| json!({"apiGroup": "infrastructure.cluster.x-k8s.io", "kind": "MicrovmMachineTemplate", "name": name});
     let template = |name: &str| json!({"kind": "MicrovmMachineTemplate", "metadata": {"name": name}, "spec": {"image": "new"}});
-    let deployment = |name: &str| {
-        json!({"kind": "MachineDeployment", "metadata": {"name": name}, "spec": {"template": {"spec": {"version": "v1.36.3", "infrastructureRef": reference("a-md-0")}}}})
-    };
+    let deployment = |name: &str| json!({"kind": "MachineDeployment", "metadata": {"name": name}, "spec": {"template": {"spec": {"version": "v1.36.3", "infrastructureRef": reference("a-md-0")}}}});
     let control_plane = json!({
         "kind": "KubeadmControlPlane", "metadata": {"name": "a"},
         "spec": {"version": "v1.36.3", "machineTemplate": {"spec": {"infrastructureRef": reference("a-control-plane")}}},

@@ -136,7 +136,7 @@ impl<'a> Flow<'a> {
         let made = self.generate(artefacts).await;
         let mut failed = made.is_err().then_some(GENERATE);
         stages.end(made.map_or_else(|error| Ended::Failed(format!("{error:#}")), |()| Ended::Passed));
-        for stage in Stage::of(&self.wish.clone()).filter(|stage| *stage != Stage::Delete) {
+        for stage in Stage::of(&self.wish).filter(|stage| *stage != Stage::Delete) {
             let left_out = stage.left_out(&self.wish).map(str::to_owned);
             if let Some(why) = failed.map(|failed| format!("{failed} failed")).or(left_out) {
                 self.skip(stages, stage, &why);

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use anyhow::bail;
 use anyhow::ensure;
 use capstead_flintlock::check_address;
 use capstead_journeys::Config;
@@ -16,6 +17,7 @@ use capstead_journeys::place::PlaceError;
 use capstead_journeys::place::workers_for;
 use capstead_journeys::stage::Wish;
 use capstead_journeys::version;
+use capstead_journeys::version::is_older;
 use capstead_plane::builtin;
 
 use crate::cli::E2e;
@@ -93,6 +95,11 @@ impl Settings {
             Some(version) => version::checked(version).context("-e2e.capmvm.kubernetes-version")?,
             None => newest()?,
         };
+        for flow in &config.flows {
+            if let Some(from) = flow.upgrade_from().filter(|from| !is_older(from, &version)) {
+                bail!("the flow {}: upgradeFrom {from} is not older than {version}, which its cluster would be raised to", flow.name);
+            }
+        }
         let control_plane = usize::try_from(config.control_plane_machines)?;
         let workers = config.workers.map(usize::try_from).transpose()?.unwrap_or_else(|| workers_for(count, control_plane));
         let machines = control_plane + workers;

@@ -65,10 +65,14 @@ fn a_configuration_is_read_strictly() {
     };
     let settings = read("mockHosts: 2\nworkers: 4\nimages: [a]\nintervals:\n  default/wait-control-plane: [\"25m\", \"10s\"]\n").unwrap();
     assert_eq!((settings.wish.workers, settings.warnings), (4, vec!["the configuration's images is not used".to_owned()]));
+    let versions = read("flows: [{name: a, apiVersion: v1alpha2, upgradeFrom: 1.35.4}]\nmockHosts: 2\n").unwrap().versions();
+    assert!(versions.len() == 2 && versions.contains("v1.35.4"), "{versions:?}");
     assert_eq!(read("# nothing\n").unwrap().config, Config::default());
     for (text, expected) in [
         ("mockHost: 2\n", "is not a configuration of the suite"),
         ("mockHosts: 0\n", "mockHosts: 1 to 100 are expected"),
+        ("flows: [{name: a, apiVersion: v1alpha2, upgradeFrom: '1.22'}]\n", "flows[0].upgradeFrom"),
+        ("flows: [{name: a, apiVersion: v1alpha2, upgradeFrom: v1.99.0}]\n", "the flow a: upgradeFrom v1.99.0 is not older than v1."),
         ("mockHosts: 9\nworkers: 2\n", "9 hosts are given, and only 3 machines are asked for"),
     ] {
         let error = read(text).unwrap_err();
