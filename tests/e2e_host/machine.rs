@@ -53,7 +53,9 @@ pub async fn push(registry: &TestRegistry, made: &Path) {
 
 /// Our command in that folder, without what a debugger reads of it, which is most of it.
 pub fn command(folder: &Path) -> PathBuf {
-    let command = folder.join("capstead");
+    // A file of that name would be in the way of the configuration's folder.
+    let command = folder.join("stripped/capstead");
+    fs::create_dir_all(folder.join("stripped")).unwrap();
     let stripped = Command::new("strip").arg("-o").arg(&command).arg(env!("CARGO_BIN_EXE_capstead")).status().unwrap();
     assert!(stripped.success());
     command

@@ -57,8 +57,10 @@ find /etc /opt /root /usr/local /var/lib -printf '%y %m %u %p %l\n'
 echo "$units"; sysctl -a -r '^net[.]'; ip -br link | cut -c 1-30; ip -br addr show eth0; ip route; nft list ruleset
 } 2>/dev/null | sort"#;
 
-/// What restore leaves: state of packages, of kernel modules that are loaded, the daemon's, and what changes by itself.
-const LEFT: [&str; 20] = [
+/// What restore leaves: state of packages, of kernel modules that are loaded, the daemons', and what changes by itself.
+const LEFT: [&str; 21] = [
+    // containerd makes it when it starts, as it does when Debian installs it.
+    "/etc/cni",
     "/etc/passwd",
     "/etc/group",
     "/etc/shadow",
