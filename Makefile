@@ -161,6 +161,10 @@ generate: setup ## Make the generated files
 generated: setup # Fail if a generated file is not what would be made
 	@cargo xtask generate --check
 
+.PHONY: release
+release: setup ## Make a release of the provider for clusterctl, and its image, in target/release-files: VERSION=v0.11.0
+	@cargo xtask release --version $(or $(VERSION),$(error say which: make release VERSION=v0.11.0))
+
 .PHONY: docs
 docs: setup $(TOOLS)/bin/mdbook ## Build the book into target/book
 	@$(TOOLS)/bin/mdbook build docs --dest-dir $(abspath target/book)

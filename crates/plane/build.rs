@@ -24,6 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let microvm = Path::new("../../deploy/microvm/infrastructure-components.yaml");
     println!("cargo::rerun-if-changed={}", microvm.display());
     table += &pack(microvm, "providers/capstead-microvm.yaml", &out)?;
+    let certificates = Path::new("src/deployments/cert-manager.yaml");
+    println!("cargo::rerun-if-changed={}", certificates.display());
+    table += &pack(certificates, "deployments/cert-manager.yaml", &out)?;
     std::fs::write(out.join("objects.rs"), table + "]")?;
     Ok(())
 }

@@ -6,6 +6,7 @@ mod components;
 mod kubernetes_types;
 mod layers;
 mod objects;
+mod release;
 mod templates;
 
 use std::path::Path;
@@ -27,6 +28,8 @@ enum Task {
     },
     /// Check that crates depend only on crates of lower layers
     Layers,
+    /// Make what `clusterctl init` takes: components, metadata and templates in the form of a local repository; and the manager's image
+    Release(release::Release),
 }
 
 /// A generated file: its path in the repository, and its content.
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace has a root")?;
     match Task::parse() {
         Task::Layers => layers::check(root),
+        Task::Release(release) => release.make(root),
         Task::Generate { check } => {
             let mut files = objects::generate()?;
             files.extend(components::generate()?);

@@ -167,6 +167,9 @@ pub enum Command {
     /// Install objects of a component; the supervisor runs this
     #[command(hide = true)]
     Install(Install),
+    /// Look once at Deployments of providers, and say what should run for them; the supervisor runs this
+    #[command(hide = true)]
+    Deployments(Which),
     /// Let ports of the loopback address be reached at another address of this machine; the demo's plane runs this in its network
     #[command(hide = true)]
     Relay(Relay),
@@ -259,6 +262,9 @@ pub struct Up {
     /// The file of a further component; can be given several times
     #[arg(long, value_name = "FILE")]
     pub component: Vec<PathBuf>,
+    /// Run the Deployments of known providers as processes, so that clusterctl can install and upgrade them
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub deployments: Option<bool>,
     /// How long the plane may take to become ready once its binaries are there, in seconds
     #[arg(long, default_value_t = 180, value_name = "S")]
     pub timeout: u64,

@@ -48,6 +48,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Down(args) => done(runtime()?.block_on(up::down(&config, &args))),
         Command::Supervise(which) => done(up::supervise(&config, &which)),
         Command::Install(args) => done(up::install(&config, &args)),
+        Command::Deployments(which) => done(up::deployments(&config, &which)),
         Command::Relay(args) => done(runtime()?.block_on(relay::run(args))),
         Command::Status(args) => inspect::status(&config, &args),
         Command::Ls(args) => done(inspect::ls(&config, &args)),

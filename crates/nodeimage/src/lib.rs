@@ -8,6 +8,7 @@
 //! - [`plan`]: a pure function from a file and digests of what comes from outside to steps, each known by the hash of all it depends on.
 //! - [`forecast`]: what a build would do, by what is here already.
 //! - [`build`]: does the steps that are not in the cache, and nothing else: as an ordinary user, without mounting.
+//! - [`mod@program`]: an image of one program and its libraries, by the same means.
 //! - [`output`]: a folder of the OCI layout, an archive, or a registry, and beside it what is in the image (a manifest and an SBOM).
 //!
 //! The same inputs give the same digest. Nothing is taken from the clock, from the machine's name or from its users. What the outside world
@@ -28,6 +29,7 @@ mod oci;
 pub mod output;
 pub mod plan;
 mod preload;
+pub mod program;
 mod root;
 pub mod sbom;
 mod units;

@@ -288,7 +288,9 @@ impl Built {
             _ => None,
         };
         let tag = tag.or_else(|| self.tag.clone()).unwrap_or_else(|| "latest".to_owned());
-        vec![format!("{LOCAL}/{}:{tag}", self.report.name)]
+        // A name with a registry is whole.
+        let name = if self.report.name.contains('/') { self.report.name.clone() } else { format!("{LOCAL}/{}", self.report.name) };
+        vec![format!("{name}:{tag}")]
     }
 
     /// A registry takes images out of a store, so there is one for as long as that takes.

@@ -31,7 +31,7 @@ use crate::board::Told;
 use crate::command;
 use crate::component::Authority;
 use crate::component::Component;
-use crate::install::Part;
+use crate::install::Job;
 use crate::layout::Layout;
 use crate::lifecycle::Exits;
 use crate::lifecycle::Installed;
@@ -52,6 +52,7 @@ const WIDTH: usize = 200;
 /// A log is cut when it is larger, in bytes.
 const LOG_LIMIT: u64 = 64 * 1024 * 1024;
 /// What all components' tasks share and none changes.
+#[derive(Clone)]
 pub struct Context {
     /// The plane.
     pub plane: Plane,
@@ -67,12 +68,12 @@ pub struct Context {
     pub admin: Client,
     /// Processes of the plane ran when this supervisor began.
     pub took_over: bool,
-    /// The command that installs a part of a component.
-    pub installer: Box<Installer>,
+    /// The command that does what needs a process of its own.
+    pub installer: Arc<Installer>,
 }
 
-/// Makes the command that installs a part of the component of this name.
-pub type Installer = dyn Fn(&str, Part) -> std::process::Command + Send + Sync;
+/// Makes the command for a job.
+pub type Installer = dyn Fn(Job<'_>) -> std::process::Command + Send + Sync;
 
 /// One component's task.
 pub struct Actor {
@@ -175,6 +176,7 @@ impl Actor {
         };
         let crashed = seen.exits.failures > 0 && failing.is_some_and(|finding| finding.reason == "CrashLoop");
         self.place.tell(Told {
+            after: self.component.after.clone(),
             running: process.is_some(),
             ready: settled,
             objects: seen.objects == Installed::Yes,

@@ -1,6 +1,7 @@
 //! What the components' tasks tell one another: the only thing they share.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use tokio::sync::watch;
 
@@ -9,6 +10,8 @@ use crate::status::State;
 /// What one component's task tells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
+    /// What must be ready before it, and stops after it.
+    pub after: Vec<String>,
     /// A process of it may be running.
     pub running: bool,
     /// It is ready, webhooks included.
@@ -35,6 +38,7 @@ impl Default for Told {
     /// Before its first look nobody knows; a process may be running.
     fn default() -> Self {
         Self {
+            after: Vec::new(),
             running: true,
             ready: false,
             objects: false,
@@ -54,6 +58,8 @@ impl Default for Told {
 pub struct Board {
     /// Whether the plane should run.
     pub run: bool,
+    /// Components that should not run although the plane does.
+    pub leaving: BTreeSet<String>,
     /// By component.
     pub components: BTreeMap<String, Told>,
 }

@@ -24,6 +24,9 @@ const COMPONENTS: [(&str, &str); 6] = [
 /// Providers of infrastructure, which a plane has when it is asked to.
 const PROVIDERS: [(&str, &str); 1] = [("microvm", include_str!("../components/providers/capstead-microvm.yaml"))];
 
+/// The kinds that providers ask for certificates by, among [`packed_objects`].
+pub const CERTIFICATES: &str = "deployments/cert-manager.yaml";
+
 /// Files under `deploy/plane/`, packed by build.rs.
 const OBJECTS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/objects.rs"));
 
@@ -129,6 +132,22 @@ pub fn provider(name: &str) -> Result<Component, BuiltinError> {
         .ok_or_else(|| BuiltinError::NoSuchProvider { asked: name.to_owned(), known: providers().map(str::to_owned).collect() })?;
     let variables = BTreeMap::from([("CAPSTEAD_VERSION".to_owned(), concat!("v", env!("CARGO_PKG_VERSION")).to_owned())]);
     component(file, text, &variables)
+}
+
+/// Every component of a provider, of each Cluster API version, the newest first: what can be run for a Deployment.
+///
+/// # Errors
+/// Only in a broken build.
+pub fn runnable() -> Result<Vec<Component>, BuiltinError> {
+    let mut all = Vec::new();
+    for version in cluster_api_versions()? {
+        all.extend(components(Some(&version))?);
+    }
+    for name in providers() {
+        all.push(provider(name)?);
+    }
+    all.retain(|component| component.provider.is_some());
+    Ok(all)
 }
 
 /// The tools that go with it: kubectl and clusterctl.

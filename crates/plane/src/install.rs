@@ -45,6 +45,15 @@ impl Part {
     }
 }
 
+/// What the supervisor has done by a process of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job<'a> {
+    /// [`install`] of a component's part.
+    Install(&'a str, Part),
+    /// [`crate::deployments::pass::pass`]: processes are read from standard input, what was found is printed, both as JSON.
+    Deployments,
+}
+
 /// Objects cannot be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {

@@ -10,6 +10,7 @@
 //! - [`plane`], [`layout`], [`status`]: what is kept on disk, and where.
 //! - [`lifecycle`]: every decision about a component, explored over crashes in its tests.
 //! - [`process`], [`ports`], [`pki`], [`kubeconfig`], [`manifest`], [`install`], [`api`]: effects, each on its own.
+//! - [`deployments`]: Deployments of providers become components, while the plane runs.
 //! - [`supervisor`]: wiring; [`operate`]: what commands do from outside.
 
 mod actor;
@@ -18,6 +19,7 @@ mod board;
 pub mod builtin;
 pub mod command;
 pub mod component;
+pub mod deployments;
 pub mod install;
 pub mod kubeconfig;
 pub mod layout;

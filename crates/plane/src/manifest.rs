@@ -13,7 +13,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 #[must_use]
 pub fn left_out(api_version: &str, kind: &str) -> bool {
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    matches!((group, kind), ("apps", "Deployment") | ("", "Service") | ("cert-manager.io", "Certificate" | "Issuer"))
+    matches!(
+        (group, kind),
+        ("apps", "Deployment")
+            | ("", "Service")
+            | ("cert-manager.io", "Certificate" | "Issuer")
+            | ("networking.k8s.io", "NetworkPolicy")
+            | ("policy", "PodDisruptionBudget")
+    )
 }
 
 /// The objects of one component.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Choices;
@@ -15,7 +16,7 @@ use crate::Options;
 use crate::Plane;
 use crate::PlaneError;
 use crate::Status;
-use crate::install::Part;
+use crate::install::Job;
 use crate::layout::LayoutError;
 use crate::layout::append_private;
 use crate::layout::failed;
@@ -226,7 +227,7 @@ pub async fn down(layout: &Layout, cache: &Path) -> Result<(), OperateError> {
                     return Ok(());
                 }
                 // Nothing is installed on the way down.
-                let never = Box::new(|_: &str, _: Part| Command::new("false"));
+                let never = Arc::new(|_: Job<'_>| Command::new("false"));
                 match supervise(layout, cache, false, never).await {
                     Err(SupervisorError::Running(_)) => (),
                     done => done?,

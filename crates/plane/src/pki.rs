@@ -30,7 +30,7 @@ const VALID: Duration = Duration::from_secs(365 * 24 * 3600);
 const RENEW_AFTER: Duration = Duration::from_secs(300 * 24 * 3600);
 
 /// The plane's authorities.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pki {
     dir: PathBuf,
 }

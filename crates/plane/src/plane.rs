@@ -15,6 +15,7 @@ use crate::builtin;
 use crate::builtin::BuiltinError;
 use crate::component::Component;
 use crate::component::ComponentError;
+use crate::deployments;
 use crate::layout::Layout;
 use crate::layout::LayoutError;
 use crate::layout::failed;
@@ -56,6 +57,9 @@ pub struct Options {
     /// Files of further components.
     #[serde(default)]
     pub components: Vec<PathBuf>,
+    /// Run Deployments of known providers as processes.
+    #[serde(default)]
+    pub deployments: bool,
 }
 
 /// A plane.
@@ -71,6 +75,9 @@ pub struct Plane {
     pub options: Options,
     /// Its components, in order of need.
     pub components: Vec<Component>,
+    /// Those of its components that run for Deployments.
+    #[serde(default)]
+    pub deployed: BTreeSet<String>,
     /// Ports by component and name.
     pub ports: BTreeMap<String, Ports>,
 }
@@ -148,6 +155,7 @@ pub struct Choices {
     pub without: Option<Vec<String>>,
     pub providers: Option<Vec<String>>,
     pub components: Option<Vec<PathBuf>>,
+    pub deployments: Option<bool>,
 }
 
 impl Choices {
@@ -163,6 +171,7 @@ impl Choices {
             without: self.without.unwrap_or(kept.without),
             providers: self.providers.unwrap_or(kept.providers),
             components: self.components.unwrap_or(kept.components),
+            deployments: self.deployments.unwrap_or(kept.deployments),
         }
     }
 }
@@ -201,6 +210,10 @@ impl Options {
             }
         }
         all.retain(|component| !self.without.contains(&component.name));
+        // Kinds are components' objects, and this is the component that nothing else waits for.
+        if let Some(first) = all.iter_mut().find(|component| self.deployments && component.name == deployments::FIRST) {
+            first.objects = Some(builtin::CERTIFICATES.into());
+        }
         let mut names = BTreeSet::new();
         if let Some(twice) = all.iter().find(|component| !names.insert(component.name.clone())) {
             return Err(PlaneError::Twice(twice.name.clone()));
@@ -246,14 +259,45 @@ impl Plane {
             Err(PlaneError::NotFound(_)) => None,
             Err(error) => return Err(error),
         };
-        let components = options.components()?;
-        let ports = assign(layout, &components, before.as_ref().map(|plane| &plane.ports))?;
+        let mut components = options.components()?;
+        let named = |name: &String| components.iter().any(|component| component.name == *name);
+        let kept = before.iter().filter(|_| options.deployments).flat_map(|plane| plane.deployed());
+        let kept: Vec<Component> = kept.filter(|component| !named(&component.name)).cloned().collect();
+        let deployed = kept.iter().map(|component| component.name.clone()).collect();
+        components.extend(kept);
+        let ports = assign(layout, &components, before.as_ref().map(|plane| &plane.ports), BTreeSet::new())?;
         let id = before.map_or_else(|| uuid::Uuid::new_v4().to_string(), |plane| plane.id);
-        let plane = Self { format: FORMAT, id, name: layout.name().into(), options, components, ports };
-        private_dir(layout.dir())?;
-        let text = serde_json::to_vec_pretty(&plane).map_err(|source| PlaneError::Damaged { path: layout.plane_file(), source })?;
-        write_private(&layout.plane_file(), &text)?;
+        let plane = Self { format: FORMAT, id, name: layout.name().into(), options, components, deployed, ports };
+        plane.store(layout)?;
         Ok(plane)
+    }
+
+    /// Those of its components that run for Deployments.
+    pub fn deployed(&self) -> impl Iterator<Item = &Component> {
+        self.components.iter().filter(|component| self.deployed.contains(&component.name))
+    }
+
+    /// The same plane with these components for Deployments. Those that it has keep their ports. Stores it.
+    ///
+    /// # Errors
+    /// No port is free, or the file cannot be written.
+    pub fn deploy(&self, layout: &Layout, deployed: Vec<Component>) -> Result<Self, PlaneError> {
+        let mut plane = self.clone();
+        plane.components.retain(|component| !self.deployed.contains(&component.name));
+        plane.deployed = deployed.iter().map(|component| component.name.clone()).collect();
+        plane.ports.retain(|name, _| !self.deployed.contains(name) || plane.deployed.contains(name));
+        let fresh: Vec<Component> = deployed.iter().filter(|component| !plane.ports.contains_key(&component.name)).cloned().collect();
+        let own = plane.ports.values().flat_map(|ports| ports.values().copied()).collect();
+        plane.ports.extend(assign(layout, &fresh, None, own)?);
+        plane.components.extend(deployed);
+        plane.store(layout)?;
+        Ok(plane)
+    }
+
+    fn store(&self, layout: &Layout) -> Result<(), PlaneError> {
+        private_dir(layout.dir())?;
+        let text = serde_json::to_vec_pretty(self).map_err(|source| PlaneError::Damaged { path: layout.plane_file(), source })?;
+        Ok(write_private(&layout.plane_file(), &text)?)
     }
 
     /// A component's ports and whether each is listened on at all addresses.
@@ -291,10 +335,11 @@ fn assign(
     layout: &Layout,
     components: &[Component],
     before: Option<&BTreeMap<String, Ports>>,
+    mut claimed: BTreeSet<u16>,
 ) -> Result<BTreeMap<String, Ports>, PlaneError> {
     let root = layout.dir().parent().unwrap_or(layout.dir());
     let others = Layout::all(root)?.into_iter().filter(|other| other != layout).filter_map(|other| Plane::load(&other).ok());
-    let claimed: BTreeSet<u16> = others.flat_map(|plane| plane.ports.into_values().flat_map(Ports::into_values)).collect();
+    claimed.extend(others.flat_map(|plane| plane.ports.into_values().flat_map(Ports::into_values)));
     // Names such as `etcd/client` keep the choice of all ports in one go.
     let wants = components.iter().flat_map(|component| {
         component.ports.iter().map(move |(name, port)| {

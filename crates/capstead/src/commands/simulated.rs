@@ -145,6 +145,7 @@ pub async fn bring_up(
         without: None,
         providers: Some(vec!["microvm".into()]),
         components: Some(components),
+        deployments: None,
     };
     eprintln!("Bringing the plane {:?} up; the first time its binaries are fetched or built, which takes some minutes.", layout.name());
     let show = |status: &Status| live.show(&lines(status));

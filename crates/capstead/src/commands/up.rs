@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,6 +10,7 @@ use capstead_plane::Choices;
 use capstead_plane::Layout;
 use capstead_plane::Plane;
 use capstead_plane::Status;
+use capstead_plane::install::Job;
 use capstead_plane::install::Part;
 use capstead_plane::operate;
 use capstead_plane::status::SUPERVISE;
@@ -41,6 +43,7 @@ pub async fn up(config: &Config, args: Up) -> anyhow::Result<()> {
         without: (!args.without.is_empty()).then(|| args.without.into_iter().filter(|name| !name.is_empty()).collect()),
         providers: (!args.provider.is_empty()).then(|| args.provider.into_iter().filter(|name| !name.is_empty()).collect()),
         components: Some(args.component.iter().map(absolute).collect::<anyhow::Result<Vec<_>>>()?).filter(|files| !files.is_empty()),
+        deployments: args.deployments,
     };
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -150,12 +153,23 @@ pub fn supervise(config: &Config, which: &Which) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("cannot find the program itself")?;
     let root = layout.dir().parent().unwrap_or(layout.dir()).to_owned();
     let name = layout.name().to_owned();
-    let installer = move |component: &str, part: Part| {
+    let installer = move |job: Job<'_>| {
         let mut command = Command::new(&program);
-        command.args(["install", component, part.name(), "--name", &name]).arg("--data-dir").arg(&root);
+        match job {
+            Job::Install(component, part) => command.args(["install", component, part.name()]),
+            Job::Deployments => command.arg("deployments"),
+        };
+        command.args(["--name", &name]).arg("--data-dir").arg(&root);
         command
     };
-    Ok(runtime()?.block_on(capstead_plane::supervise(&layout, &cache, true, Box::new(installer)))?)
+    Ok(runtime()?.block_on(capstead_plane::supervise(&layout, &cache, true, Arc::new(installer)))?)
+}
+
+/// One look at Deployments: what runs is read from standard input, what should run is printed.
+pub fn deployments(config: &Config, which: &Which) -> anyhow::Result<()> {
+    let processes = serde_json::from_reader(std::io::stdin().lock()).context("standard input does not say what runs")?;
+    let found = runtime()?.block_on(capstead_plane::deployments::pass::pass(&layout(config, which)?, processes))?;
+    output::line(&serde_json::to_string(&found)?)
 }
 
 /// Installs a part of a component.

@@ -11,6 +11,7 @@ use super::Actor;
 use super::chain;
 use crate::component::Authority;
 use crate::component::Usage;
+use crate::install::Job;
 use crate::install::Part;
 use crate::kubeconfig;
 use crate::layout::private_dir;
@@ -67,7 +68,7 @@ impl Actor {
 
     /// Runs the installer, a process of its own: what it takes to read megabytes of objects is given back when it ends.
     async fn install(&mut self, part: Part) -> Outcome {
-        let mut command = tokio::process::Command::from((self.context.installer)(&self.component.name, part));
+        let mut command = tokio::process::Command::from((self.context.installer)(Job::Install(&self.component.name, part)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let output = match command.output().await {
             Ok(output) => output,

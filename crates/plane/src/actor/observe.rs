@@ -37,15 +37,15 @@ impl Actor {
         }
         let processes = self.processes().await;
         let idle = processes.is_empty();
+        let run = board.run && !board.leaving.contains(&self.component.name);
         let ready = |name: &String| board.components.get(name).is_some_and(|told| told.ready);
-        let (objects, webhooks) = if board.run { self.installed(&board).await } else { (Installed::Unknown, Installed::Unknown) };
-        let running = |name: &str| board.components.get(name).is_none_or(|told| told.running);
-        let dependents =
-            self.context.plane.components.iter().filter(|other| other.after.contains(&self.component.name) && running(&other.name));
+        let (objects, webhooks) = if run { self.installed(&board).await } else { (Installed::Unknown, Installed::Unknown) };
+        // Those that came with Deployments since this task began are on the board, too.
+        let dependents = board.components.iter().filter(|(_, other)| other.after.contains(&self.component.name) && other.running);
         let seen = Observed {
             binary,
             files,
-            taken: if idle && board.run {
+            taken: if idle && run {
                 ports::taken(self.context.plane.listeners(&self.component).map(|(_, port, all)| (port, all)))
             } else {
                 None
@@ -62,9 +62,9 @@ impl Actor {
                 .cloned()
                 .collect(),
             unready: self.component.after.iter().filter(|name| !ready(name)).cloned().collect(),
-            dependents: dependents.map(|other| other.name.clone()).collect(),
+            dependents: dependents.map(|(name, _)| name.clone()).collect(),
         };
-        (board.run, seen)
+        (run, seen)
     }
 
     /// The component's processes. The one we hold is asked whether it is ready; others are looked for only when we hold none.

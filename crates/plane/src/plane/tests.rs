@@ -19,6 +19,31 @@ fn a_plane_keeps_its_identity_and_ports() {
 }
 
 #[test]
+fn components_for_deployments_come_and_go_and_keep_their_ports() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let layout = layout(&dir, "a");
+    let options = Options { deployments: true, ..Options::default() };
+    let plane = Plane::make(&layout, options.clone()).expect("made");
+    let kinds = plane.components.iter().filter_map(|component| component.objects.as_deref());
+    assert!(kinds.into_iter().any(|objects| objects == builtin::CERTIFICATES));
+    let component = |name: &str| Component { name: name.into(), objects: None, provider: None, ..plane.components[3].clone() };
+    let (one, two) = (component("one"), component("two"));
+    let with_one = plane.deploy(&layout, vec![one.clone()]).expect("deployed");
+    let with_both = with_one.deploy(&layout, vec![one.clone(), two.clone()]).expect("deployed");
+    assert_eq!(with_both.ports["one"], with_one.ports["one"]);
+    let numbers: Vec<u16> = with_both.ports.values().flat_map(|ports| ports.values().copied()).collect();
+    assert_eq!(numbers.len(), numbers.iter().collect::<BTreeSet<_>>().len(), "{numbers:?}");
+    // It is so when the plane comes up again, unless it should run none.
+    let again = Plane::make(&layout, options).expect("made again");
+    assert_eq!((&again.ports, again.deployed().collect::<Vec<_>>()), (&with_both.ports, vec![&one, &two]));
+    let left = again.deploy(&layout, vec![two]).expect("deployed");
+    assert_eq!((left.deployed().count(), left.ports.contains_key("one")), (1, false));
+    assert_eq!(Plane::load(&layout).expect("there"), left);
+    let none = Plane::make(&layout, Options::default()).expect("made without");
+    assert_eq!(none.components.len(), 6);
+}
+
+#[test]
 fn components_come_after_what_they_need() {
     let names: Vec<String> = Options::default().components().expect("built in").into_iter().map(|component| component.name).collect();
     let expected =
