@@ -25,6 +25,8 @@ use crate::progress::Bars;
 
 /// The host could not be asked.
 const EXIT_UNTOLD: u8 = 2;
+/// Of the time that is given, what starting and telling take.
+const TELLING: Duration = Duration::from_millis(50);
 
 /// Runs the command.
 pub async fn run(args: &HostCheck) -> anyhow::Result<ExitCode> {
@@ -45,7 +47,7 @@ pub async fn run(args: &HostCheck) -> anyhow::Result<ExitCode> {
 
 async fn look(args: &HostCheck, bars: &Bars) -> anyhow::Result<Report> {
     let wish = wish(&args.wish)?;
-    let limit = args.timeout;
+    let limit = args.timeout.saturating_sub(TELLING);
     match &args.host {
         None => all(&Shell::local(), &wish, limit, bars).await,
         Some(Place::Ssh(destination)) => all(&Shell::ssh(destination), &wish, limit, bars).await,
