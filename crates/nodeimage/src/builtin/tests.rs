@@ -71,6 +71,11 @@ fn the_container_images_are_those_that_kubeadm_asks_for() {
             "registry.k8s.io/kube-proxy:v1.36.3",
         ]
     );
+    let older = node_variables(Some("v1.35.4"), &platform("amd64"), false).unwrap();
+    let older = load(None, "node", &Values { defaults: older, ..Values::default() }).unwrap().file;
+    for name in ["kube-proxy:v1.35.4", "etcd:3.6.6-0", "coredns/coredns:v1.13.1", "pause:3.10.1"] {
+        assert!(older.images.iter().any(|image| image.names.contains(&format!("registry.k8s.io/{name}"))), "{name}");
+    }
     // containerd must look for the pause image that is there.
     let config = file.files.iter().find(|file| file.path == "/etc/containerd/config.toml").unwrap().content.as_deref().unwrap();
     assert!(config.contains("sandbox = 'registry.k8s.io/pause:3.10.2'") && config.contains("SystemdCgroup = true"), "{config}");
@@ -82,14 +87,14 @@ fn versions_are_named_with_and_without_their_letter() {
     assert_eq!(version("1.36.3").unwrap().as_deref(), Some("v1.36.3"));
     assert_eq!(version("v1.36.3").unwrap().as_deref(), Some("v1.36.3"));
     let error = version("1.20.1").unwrap_err().to_string();
-    assert!(error.starts_with("Kubernetes v1.20.1 is not built in; there are v1.36.3."), "{error}");
+    assert!(error.starts_with("Kubernetes v1.20.1 is not built in; there are v1.36.3, v1.35.4."), "{error}");
 }
 
 #[test]
 fn another_version_is_for_files_that_name_its_parts() {
-    let variables = node_variables(Some("1.35.4"), &platform("amd64"), true).unwrap();
+    let variables = node_variables(Some("1.34.9"), &platform("amd64"), true).unwrap();
     let get = |name: &str| variables.get(name).map(String::as_str);
-    assert_eq!((get("KUBERNETES_VERSION"), get("KUBERNETES_SERIES"), get("ETCD_VERSION")), (Some("v1.35.4"), Some("1.35"), None));
+    assert_eq!((get("KUBERNETES_VERSION"), get("KUBERNETES_SERIES"), get("ETCD_VERSION")), (Some("v1.34.9"), Some("1.34"), None));
     assert_eq!(node_variables(Some("latest"), &platform("amd64"), true), Err(VersionError::NotAVersion { asked: "vlatest".into() }));
     assert!(matches!(node_variables(None, &platform("riscv64"), false), Err(VersionError::Platform { .. })));
 }
