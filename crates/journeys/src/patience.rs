@@ -7,11 +7,13 @@ use serde_json::json;
 const KUBEADM: u64 = 900;
 /// Of what only one of the control plane's machines does at a time.
 const ALONE: [(&str, &str); 1] = [("leader-elect", "false")];
+/// In milliseconds. With etcd's own 100 and 1000 two emulated members elect for ever.
+const ETCD: [(&str, &str); 2] = [("heartbeat-interval", "1000"), ("election-timeout", "10000")];
 const SLOW: [(&str, &str); 3] =
     [("leader-elect-lease-duration", "60s"), ("leader-elect-renew-deadline", "45s"), ("leader-elect-retry-period", "10s")];
 
 /// Gives kubeadm time, and takes from the control plane what costs more than it is worth there: large keys, and elections of leaders, which are lost when the
-/// machine stands still for a moment. Where it has several machines, if only while they are `rolled`, leaders get time instead.
+/// machine stands still for a moment. Where it has several machines, if only while they are `rolled`, leaders get time instead, those of etcd as well.
 pub fn give(objects: &mut [Value], rolled: bool) {
     let timeouts: Value = [
         "controlPlaneComponentHealthCheckSeconds",
@@ -35,17 +37,24 @@ pub fn give(objects: &mut [Value], rolled: bool) {
                 let cluster = &mut kubeadm["clusterConfiguration"];
                 cluster["encryptionAlgorithm"] = "ECDSA-P256".into();
                 for part in ["controllerManager", "scheduler"] {
-                    let arguments = &mut cluster[part]["extraArgs"];
-                    let mut all = arguments.as_array().cloned().unwrap_or_default();
-                    all.retain(|argument| leader.iter().all(|(name, _)| argument["name"] != *name));
-                    all.extend(leader.iter().map(|(name, value)| json!({"name": name, "value": value})));
-                    *arguments = all.into();
+                    tell(&mut cluster[part]["extraArgs"], leader);
+                }
+                if !alone {
+                    tell(&mut cluster["etcd"]["local"]["extraArgs"], &ETCD);
                 }
             }
             Some("KubeadmConfigTemplate") => object["spec"]["template"]["spec"]["joinConfiguration"]["timeouts"] = timeouts.clone(),
             _ => (),
         }
     }
+}
+
+/// Puts arguments among others, in the place of those of the same names.
+fn tell(arguments: &mut Value, told: &[(&str, &str)]) {
+    let mut all = arguments.as_array().cloned().unwrap_or_default();
+    all.retain(|argument| told.iter().all(|(name, _)| argument["name"] != *name));
+    all.extend(told.iter().map(|(name, value)| json!({"name": name, "value": value})));
+    *arguments = all.into();
 }
 
 #[cfg(test)]

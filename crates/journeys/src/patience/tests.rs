@@ -20,6 +20,9 @@ fn kubeadm_gets_time_and_a_lone_control_plane_holds_no_elections() {
     let mut rolled = vec![control_plane(1)];
     give(&mut rolled, true);
     assert!(controller_manager(&rolled[0]).contains("60s"), "while it is rolled, there are two");
+    let etcd = |object: &Value| object["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]["etcd"]["local"]["extraArgs"].clone();
+    let slow = json!([{"name": "heartbeat-interval", "value": "1000"}, {"name": "election-timeout", "value": "10000"}]);
+    assert_eq!((etcd(&objects[0]), etcd(&objects[1]), etcd(&rolled[0])), (Value::Null, slow.clone(), slow));
     let join = &objects[2]["spec"]["template"]["spec"]["joinConfiguration"];
     assert_eq!(join["timeouts"]["tlsBootstrapSeconds"], KUBEADM);
     assert_eq!(objects[3], json!({"kind": "Cluster"}));
