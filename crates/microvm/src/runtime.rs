@@ -44,12 +44,7 @@ pub struct MicrovmClusters {
 /// Both halves. `client` reads the Secrets that hosts are reached with; `balancers` are what clusters without an endpoint may get one from; `machines` and
 /// `clusters` are how one is asked for when there is news of it.
 #[must_use]
-pub fn runtimes(
-    client: Client,
-    balancers: Arc<Balancers>,
-    machines: Wake,
-    clusters: Wake,
-) -> Runtimes<MicrovmMachines, MicrovmClusters> {
+pub fn runtimes(client: Client, balancers: Arc<Balancers>, machines: Wake, clusters: Wake) -> Runtimes<MicrovmMachines, MicrovmClusters> {
     let hosts = Arc::new(Hosts::new(Secrets::new(client), machines.clone()));
     let watched = Watched::new(Some(Arc::clone(&hosts)), clusters.clone());
     Runtimes {

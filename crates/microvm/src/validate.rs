@@ -11,8 +11,8 @@ use capstead_flintlock::{check_address, check_proxy};
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::api::v1alpha2::{
-    ExternalLoadBalancer, MicrovmCluster, MicrovmClusterSpec, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate, NetworkInterface, StaticPool,
-    VmSpec,
+    ExternalLoadBalancer, MicrovmCluster, MicrovmClusterSpec, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate,
+    NetworkInterface, StaticPool, VmSpec,
 };
 
 /// The contract's limit for the name of a failure domain, which a host's endpoint is.

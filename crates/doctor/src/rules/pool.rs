@@ -71,7 +71,7 @@ fn endpoints(picture: &Picture) -> Vec<Finding> {
     });
     let finding = |cluster: &Object| {
         let fix = "set spec.controlPlaneEndpoint there or on the Cluster (CONTROL_PLANE_VIP of the template), to a free address that both \
-                   the management cluster and the microVMs' network reach";
+                   the management cluster and the microVMs' network reach; or make an ExternalLoadBalancer for the Cluster";
         let finding = Finding::error(cluster.called(), "nobody says at which address its control plane will be", fix);
         let told = cluster.lacks(kind::READY).map_or("spec.controlPlaneEndpoint is not set", |ready| ready.message.as_str());
         finding.seen(cluster.called(), told)
