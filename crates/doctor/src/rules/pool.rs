@@ -80,11 +80,12 @@ fn endpoints(picture: &Picture) -> Vec<Finding> {
 }
 
 /// The condition of a kind, and reasons of it that tell of a reference that leads nowhere.
-const LOOSE: [(&str, &str, &[&str]); 4] = [
+const LOOSE: [(&str, &str, &[&str]); 5] = [
     ("Cluster", kind::INFRASTRUCTURE_READY, &[reason::OBJECT_DOES_NOT_EXIST, "ObjectDeleted"]),
     ("Machine", kind::INFRASTRUCTURE_READY, &[reason::OBJECT_DOES_NOT_EXIST, "ObjectDeleted"]),
     ("MicrovmCluster", kind::READY, &[reason::WAITING_FOR_CLUSTER, reason::OBJECT_DOES_NOT_EXIST]),
     ("MicrovmMachine", kind::READY, &[reason::WAITING_FOR_CLUSTER, reason::WAITING_FOR_MACHINE, reason::OBJECT_DOES_NOT_EXIST]),
+    ("ExternalLoadBalancer", kind::READY, &[reason::WAITING_FOR_CLUSTER]),
 ];
 
 fn references(picture: &Picture) -> Vec<Finding> {
