@@ -162,7 +162,7 @@ pub struct MicrovmMachineTemplateStatus {
     pub contract: InfraMachineTemplateStatus,
 }
 
-/// Names a load balancer that somebody else made for a cluster's API servers. Where the MicrovmCluster has no endpoint, it becomes that.
+/// Names a load balancer that somebody else made for a cluster's API servers. A MicrovmCluster without an endpoint takes this one.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "infrastructure.cluster.x-k8s.io",
