@@ -3,6 +3,7 @@
 
 use capstead_capi::ownership::Claim;
 use capstead_flintlock::rules::failures;
+use capstead_microvm::api::v1alpha2::ExternalLoadBalancer;
 use capstead_microvm::api::v1alpha2::MicrovmCluster;
 use capstead_microvm::api::v1alpha2::MicrovmClusterTemplate;
 use capstead_microvm::api::v1alpha2::MicrovmMachine;
@@ -13,6 +14,7 @@ use capstead_microvm::spec::spec;
 use capstead_microvm::template;
 use capstead_microvm::validate::validate_cluster;
 use capstead_microvm::validate::validate_cluster_template;
+use capstead_microvm::validate::validate_load_balancer;
 use capstead_microvm::validate::validate_machine;
 use capstead_microvm::validate::validate_machine_template;
 use capstead_microvm::warnings::warn_cluster;
@@ -34,6 +36,10 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     if let Ok(template) = serde_json::from_value::<MicrovmMachineTemplate>(object.clone()) {
         let _ = (validate_machine_template(&template, None, false), warn_machine_template(&template), template::told(&template));
         assert_eq!(validate_machine_template(&template, Some(&template), false), []);
+    }
+    if let Ok(balancer) = serde_json::from_value::<ExternalLoadBalancer>(object.clone()) {
+        let is_whole = balancer.endpoint().is_whole();
+        assert!(is_whole || !validate_load_balancer(&balancer).is_empty(), "what is admitted can be an endpoint");
     }
     if let Ok(machine) = serde_json::from_value::<MicrovmMachine>(object) {
         let (violations, _) = (validate_machine(&machine, None), warn_machine(&machine));

@@ -16,6 +16,7 @@ use crate::repository::Repository;
 use crate::support::TestPlane;
 use crate::support::within;
 use crate::world::CLUSTER;
+use crate::world::LOAD_BALANCER;
 use crate::world::MACHINE;
 use crate::world::MICROVM_MACHINE;
 use crate::world::PATIENCE;
@@ -64,6 +65,14 @@ fn available(world: &World, ids: Option<&[String]>) -> Vec<String> {
     })
 }
 
+/// Waits until the cluster's load balancer is its own, and ready.
+fn balanced(world: &World) {
+    let uid = world.get(CLUSTER, NAME, NAME)["metadata"]["uid"].clone();
+    world.wait("it is ready", LOAD_BALANCER, NAME, "front", |front| {
+        front["metadata"]["ownerReferences"][0]["uid"] == uid && front["status"]["ready"] == true
+    });
+}
+
 #[test]
 fn a_cluster_moves_there_and_back() {
     let began = Instant::now();
@@ -83,7 +92,11 @@ fn a_cluster_moves_there_and_back() {
     let objects = here.plane.run(&[&words[..], &machines].concat()).ok();
     here.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}}));
     here.plane.apply(&objects).ok();
+    let balancer = json!({"endpoint": {"host": ENDPOINT}, "clusterName": NAME});
+    let metadata = json!({"name": "front", "namespace": NAME});
+    here.create(&json!({"apiVersion": LOAD_BALANCER.0, "kind": LOAD_BALANCER.1, "metadata": metadata, "spec": balancer}));
     let ids = available(&here, None);
+    balanced(&here);
     let before = made(&simulator);
     assert_eq!(before.len(), 2);
     said("available");
@@ -95,16 +108,18 @@ fn a_cluster_moves_there_and_back() {
         let words = ["move", "--namespace", NAME, "--to-kubeconfig", kubeconfig.to_str().unwrap()];
         repository.clusterctl(&from.plane, &words).run().ok();
         said(&format!("moved to {}", to.plane.name));
-        for kind in [CLUSTER, MACHINE, MICROVM_MACHINE] {
+        for kind in [CLUSTER, MACHINE, MICROVM_MACHINE, LOAD_BALANCER] {
             assert_eq!(from.list(kind, NAME), Vec::<Value>::new());
         }
         available(to, Some(&ids));
+        balanced(to);
         said("available again");
         assert_eq!(made(&simulator), before, "the same microVMs on the same hosts");
     }
 
     here.delete(CLUSTER, NAME, NAME);
     here.wait("is gone", CLUSTER, NAME, NAME, Value::is_null);
+    here.wait("is gone, too", LOAD_BALANCER, NAME, "front", Value::is_null);
     within(
         PATIENCE,
         "nothing is left on hosts",

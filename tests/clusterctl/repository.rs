@@ -105,7 +105,11 @@ fn before(components: &str) -> String {
         let mut object = Value::deserialize(document).unwrap();
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         match object["kind"].as_str().unwrap() {
-            "CustomResourceDefinition" if name.starts_with("microvmclustertemplates.") => continue,
+            "CustomResourceDefinition"
+                if ["microvmclustertemplates.", "externalloadbalancers."].iter().any(|new| name.starts_with(new)) =>
+            {
+                continue;
+            }
             "CustomResourceDefinition" => {
                 let versions = object["spec"]["versions"].as_array_mut().unwrap();
                 versions.retain(|version| version["name"] == "v1alpha1");

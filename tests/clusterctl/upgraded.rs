@@ -93,7 +93,7 @@ fn clusterctl_brings_a_plane_up_upgrades_it_and_takes_it_down() {
     within(PATIENCE, "everything is stored in the new version", || {
         let crds = world.plane.get(&["crd", "-l", "cluster.x-k8s.io/provider=infrastructure-microvm"]);
         let stored: Vec<&Value> = crds["items"].as_array().unwrap().iter().map(|crd| &crd["status"]["storedVersions"]).collect();
-        if stored == [&json!(["v1alpha2"]); 4] { Ok(()) } else { Err(format!("{stored:?}")) }
+        if stored == [&json!(["v1alpha2"]); 5] { Ok(()) } else { Err(format!("{stored:?}")) }
     });
     // Its webhooks are asked.
     let placement = json!({"staticPool": {"hosts": [{"endpoint": "no address", "controlplaneAllowed": true}]}});

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::team::ONE;
 use crate::team::Team;
 use crate::world::CLUSTER;
+use crate::world::LOAD_BALANCER;
 use crate::world::MACHINE;
 use crate::world::MICROVM_CLUSTER;
 use crate::world::MICROVM_MACHINE;
@@ -38,7 +39,23 @@ pub fn what_is_wrong_in_a_manifest_is_refused(world: &World) {
     let mut old = address;
     old["apiVersion"] = json!("infrastructure.cluster.x-k8s.io/v1alpha1");
     refused(&old, &["spec.placement.staticPool.hosts[0].endpoint", "must be HOST:PORT"]);
-    team.empty(&[MICROVM_CLUSTER, MICROVM_MACHINE]);
+    let balancer = |host: &str| team.object(LOAD_BALANCER, "front", &json!({"endpoint": {"host": host}, "clusterName": ONE}));
+    refused(&balancer("https://lb:6443"), &["spec.endpoint.host", "must be a host name or an address, without scheme and port"]);
+    refused(&team.object(LOAD_BALANCER, "front", &json!({"endpoint": {"host": "lb"}})), &["spec.clusterName", "Required value"]);
+    team.empty(&[MICROVM_CLUSTER, MICROVM_MACHINE, LOAD_BALANCER]);
+
+    // A load balancer is for one cluster for ever, which may come later.
+    world.create(&balancer("127.0.0.1"));
+    let mut other = balancer("127.0.0.1");
+    other["spec"]["clusterName"] = json!("two");
+    refused(&other, &["spec.clusterName", "is immutable once it is set"]);
+    team.wait(LOAD_BALANCER, "front", "it says what it waits for", |front| {
+        says(front, "False", "WaitingForCluster", &["Cluster one has no MicrovmCluster yet"])
+    });
+    let columns = world.plane.kubectl(&["get", "-n", "refused", "extlb", "-o", "wide"]).ok();
+    let columns: Vec<&str> = columns.lines().next().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(columns, ["NAME", "ENDPOINT", "CLUSTER", "READY", "PORT", "MESSAGE", "AGE"]);
+    world.delete(LOAD_BALANCER, "refused", "front");
 
     // What works but is unwise is taken, with a word.
     let mut spec = hosts(json!([{"endpoint": "127.0.0.1:9090", "controlplaneAllowed": false}]));

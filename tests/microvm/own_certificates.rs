@@ -72,7 +72,7 @@ fn route(world: &World) {
     let patch = |what: &[&str], patch: Value| {
         world.plane.kubectl(&[&["patch"], what, &["--type=json", "--patch", &patch.to_string()]].concat()).ok();
     };
-    let kinds = ["microvmcluster", "microvmmachine", "microvmmachinetemplate", "microvmclustertemplate"];
+    let kinds = ["microvmcluster", "microvmmachine", "microvmmachinetemplate", "microvmclustertemplate", "externalloadbalancer"];
     for kind in kinds {
         let crd = format!("{kind}s.infrastructure.cluster.x-k8s.io");
         patch(&["customresourcedefinition", &crd], json!([through("/convert", "/spec/conversion/webhook".into())]));

@@ -41,6 +41,7 @@ pub const EVENT: Kind = Kind("events.k8s.io/v1", "Event");
 pub const CLUSTER: Kind = Kind("cluster.x-k8s.io/v1beta2", "Cluster");
 pub const MACHINE: Kind = Kind("cluster.x-k8s.io/v1beta2", "Machine");
 pub const MICROVM_CLUSTER: Kind = Kind("infrastructure.cluster.x-k8s.io/v1alpha2", "MicrovmCluster");
+pub const LOAD_BALANCER: Kind = Kind("infrastructure.cluster.x-k8s.io/v1alpha2", "ExternalLoadBalancer");
 pub const MICROVM_MACHINE: Kind = Kind("infrastructure.cluster.x-k8s.io/v1alpha2", "MicrovmMachine");
 
 /// Core gives a Machine up for 30 s here and there, so some steps take that long.

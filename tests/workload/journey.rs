@@ -85,7 +85,7 @@ impl Display for Machines {
 pub struct Journey<'a> {
     pub stage: &'a Stage,
     pub name: &'static str,
-    endpoint: &'static str,
+    pub endpoint: &'static str,
     began: Instant,
 }
 
@@ -102,6 +102,11 @@ impl<'a> Journey<'a> {
 
     /// Applies the cluster that the built-in template makes of these words.
     pub fn apply(&self, control_plane: Machines, workers: Machines, words: &[&str]) {
+        self.world().plane.apply(&self.objects(control_plane, workers, words)).ok();
+    }
+
+    /// The cluster that the built-in template makes of these words.
+    pub fn objects(&self, control_plane: Machines, workers: Machines, words: &[&str]) -> String {
         let hosts = self.stage.simulator.addresses();
         let hosts: Value = hosts.iter().map(|host| json!({"endpoint": host, "controlplaneAllowed": true})).collect();
         let counts = [control_plane.count, workers.count].map(|count| count.to_string());
@@ -115,8 +120,7 @@ impl<'a> Journey<'a> {
         let all = ["generate", "cluster", self.name, "-n", self.name, "--provider", "microvm"];
         let machines = ["--control-plane-machine-count", &counts[0], "--worker-machine-count", &counts[1]];
         let version = ["--kubernetes-version", control_plane.version];
-        let objects = self.world().plane.run(&[&all[..], &machines, &version, &set, words].concat()).ok();
-        self.world().plane.apply(&objects).ok();
+        self.world().plane.run(&[&all[..], &machines, &version, &set, words].concat()).ok()
     }
 
     pub fn world(&self) -> &World {

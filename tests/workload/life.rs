@@ -3,6 +3,7 @@
 use serde_json::Value;
 use serde_json::json;
 
+use crate::balanced;
 use crate::journey::DEPLOYMENT;
 use crate::journey::Journey;
 use crate::journey::KCP;
@@ -91,11 +92,13 @@ fn the_control_planes_answer_is_told(journey: &Journey<'_>) {
 
 pub fn a_cluster_is_scaled_and_mended(stage: &Stage) {
     let journey = Journey::begin(stage, NAME, "127.201.17.1");
-    journey.apply(Machines::new(1, NEW), Machines::new(0, NEW), &["--flavor", "flannel"]);
+    balanced::apply(&journey, Machines::new(1, NEW), Machines::new(0, NEW), &["--flavor", "flannel"]);
+    balanced::a_load_balancers_endpoint_is_published_before_it_answers(&journey);
     available(&journey, 1, 0);
     networked(&journey, 1);
     an_autoscaler_knows_what_a_machine_offers_before_there_is_one(&journey);
     the_control_planes_answer_is_told(&journey);
+    balanced::a_load_balancer_that_answers_is_ready(&journey);
     scale(&journey, 3, 10);
     scale(&journey, 3, 2);
     for control_plane in [true, false] {
@@ -111,4 +114,5 @@ pub fn a_cluster_is_scaled_and_mended(stage: &Stage) {
     let cluster = described.lines().find(|line| line.starts_with("Cluster ")).unwrap_or_default();
     assert!(cluster.contains("True") && cluster.contains("Available") && !described.contains(" False "), "{described}");
     journey.end();
+    balanced::load_balancers_go_with_their_cluster(&journey);
 }

@@ -10,6 +10,7 @@ mod summary;
 
 use std::fmt;
 
+use capstead_reconcile::{Finding, Truth};
 use jiff::{Timestamp, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
@@ -129,6 +130,18 @@ impl Report {
     pub fn paused(paused: bool) -> Self {
         let reason = if paused { reason::PAUSED } else { reason::NOT_PAUSED };
         Self::new(kind::PAUSED, paused.into(), reason)
+    }
+}
+
+/// A planner's finding, in the contract's words.
+impl From<&Finding> for Report {
+    fn from(finding: &Finding) -> Self {
+        let status = match finding.truth {
+            Truth::True => Status::True,
+            Truth::False => Status::False,
+            Truth::Unknown => Status::Unknown,
+        };
+        Self::new(finding.about.clone(), status, finding.reason.clone()).message(finding.message.clone())
     }
 }
 

@@ -159,6 +159,9 @@ impl CrdBuilder {
                 labels.insert(contract.label().into(), value);
             }
         }
+        if labels.is_empty() {
+            crd.metadata.labels = None;
+        }
         let expected = plural::crd_name(&crd.spec.group, &names.kind);
         if !self.contracts.is_empty() && expected != name {
             return Err(CrdError::Name { name, expected });

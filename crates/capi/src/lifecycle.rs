@@ -190,14 +190,7 @@ pub(crate) fn ready(status: condition::Status, reason: &str, message: impl Into<
 
 /// A provider's findings as conditions. Ready and Paused are the life cycle's own.
 pub(crate) fn findings<S>(plan: &Plan<S>) -> impl Iterator<Item = Report> {
-    plan.findings.iter().filter(|finding| finding.about != kind::READY && finding.about != kind::PAUSED).map(|finding| {
-        let status = match finding.truth {
-            capstead_reconcile::Truth::True => condition::Status::True,
-            capstead_reconcile::Truth::False => condition::Status::False,
-            capstead_reconcile::Truth::Unknown => condition::Status::Unknown,
-        };
-        Report::new(finding.about.clone(), status, finding.reason.clone()).message(finding.message.clone())
-    })
+    plan.findings.iter().filter(|finding| finding.about != kind::READY && finding.about != kind::PAUSED).map(Report::from)
 }
 
 /// Waits as one text.

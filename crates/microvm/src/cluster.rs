@@ -8,7 +8,7 @@ use std::time::Duration;
 use capstead_capi::cluster::{ClusterProvider, Found, Subject};
 use capstead_capi::lifecycle::{Absent, Present};
 use capstead_capi::ownership::Claim;
-use capstead_capi::types::FailureDomain;
+use capstead_capi::types::{ApiEndpoint, FailureDomain};
 use capstead_engine::Violation;
 use capstead_reconcile::{Finding, Plan, Truth};
 
@@ -35,6 +35,8 @@ pub struct Pools;
 pub struct Observed {
     /// Whether the control plane answers at its endpoint, or why not; `None` while nobody looked.
     pub answers: Option<Result<(), String>>,
+    /// The endpoint that an ExternalLoadBalancer supplies, for a cluster of which nothing else says one.
+    pub supplied: Option<ApiEndpoint>,
     /// The hosts that do not answer, and why.
     pub down: BTreeMap<String, String>,
 }
@@ -67,9 +69,10 @@ impl ClusterProvider for Pools {
         match *step {}
     }
 
-    /// Whole when its hosts are known and so is the endpoint: without a load balancer of its own, somebody else has to name it.
+    /// Whole when its hosts are known and so is the endpoint: without a load balancer of its own, somebody else has to name it. Whether anybody answers there
+    /// makes no difference: the control plane comes after the endpoint.
     fn present(subject: &Subject<'_>, _: &Claim, wish: &Wish, seen: &Observed) -> Present<Found, Infallible> {
-        let mut found = Found::default();
+        let mut found = Found { endpoint: seen.supplied.clone(), ..Found::default() };
         let mut plan = Plan::settled();
         for Violation { field, rule } in &wish.violations {
             plan = plan.waiting(field, rule);
@@ -78,8 +81,9 @@ impl ClusterProvider for Pools {
         if wish.violations.is_empty() {
             found.failure_domains = failure_domains(&wish.hosts);
         }
-        if subject.endpoint.is_none() {
-            plan = plan.waiting("the control plane's endpoint", "is not known: set spec.controlPlaneEndpoint here or on the Cluster");
+        if subject.endpoint.is_none() && seen.supplied.is_none() {
+            let why = "is not known: set spec.controlPlaneEndpoint here or on the Cluster, or make an ExternalLoadBalancer for the Cluster";
+            plan = plan.waiting("the control plane's endpoint", why);
         }
         found.provisioned = plan.is_settled();
         if let Some(answers) = &seen.answers {
@@ -93,7 +97,8 @@ impl ClusterProvider for Pools {
     }
 }
 
-fn load_balancer(answers: &Result<(), String>) -> Finding {
+/// Whether it answers, in the same words for clusters and load balancers.
+pub(crate) fn load_balancer(answers: &Result<(), String>) -> Finding {
     let (truth, reason, message) = match answers {
         Ok(()) => (Truth::True, LOAD_BALANCER_AVAILABLE, String::new()),
         Err(why) => (Truth::False, LOAD_BALANCER_NOT_AVAILABLE, format!("control plane load balancer isn't available: {why}")),

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use fields::{Cluster, ClusterTemplate, Machine, MachineTemplate};
+use fields::{Cluster, ClusterTemplate, LoadBalancer, Machine, MachineTemplate};
 
 /// The annotation with what the version at hand cannot hold.
 pub const ANNOTATION: &str = "capstead.io/conversion-data";
@@ -114,6 +114,7 @@ pub fn convert(object: Value, to: &str) -> Result<Value, ConvertError> {
         "MicrovmClusterTemplate" => both_ways::<ClusterTemplate>,
         "MicrovmMachine" => both_ways::<Machine>,
         "MicrovmMachineTemplate" => both_ways::<MachineTemplate>,
+        "ExternalLoadBalancer" => both_ways::<LoadBalancer>,
         _ => return Err(ConvertError::Kind { kind }),
     };
     if is_new == to_new {

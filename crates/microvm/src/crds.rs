@@ -17,23 +17,33 @@ pub fn crds(conversion: &Conversion) -> Result<Vec<CustomResourceDefinition>, Cr
             .and::<v1alpha1::MicrovmClusterTemplate>()
             .conversion(conversion())
             .build()?,
-        named_once(CrdBuilder::stored::<v1alpha2::MicrovmMachine>().and::<v1alpha1::MicrovmMachine>().conversion(conversion()).build()?),
+        set_once(
+            CrdBuilder::stored::<v1alpha2::MicrovmMachine>().and::<v1alpha1::MicrovmMachine>().conversion(conversion()).build()?,
+            "providerID",
+        ),
         CrdBuilder::stored::<v1alpha2::MicrovmMachineTemplate>()
             .and::<v1alpha1::MicrovmMachineTemplate>()
             .conversion(conversion())
             .build()?,
+        set_once(
+            CrdBuilder::stored::<v1alpha2::ExternalLoadBalancer>()
+                .and::<v1alpha1::ExternalLoadBalancer>()
+                .conversion(conversion())
+                .build()?,
+            "clusterName",
+        ),
     ])
 }
 
-/// The API server itself refuses another providerID than the first. Of machines only: a template's schema must not compare with the object as it was, for that
-/// cannot see the dry runs of a topology.
-fn named_once(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+/// The API server itself refuses another value of this field of spec than the first. Never of a template: its schema must not compare with the object as it was,
+/// for that cannot see the dry runs of a topology.
+fn set_once(mut crd: CustomResourceDefinition, field: &str) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
         let spec = schema.and_then(|schema| schema.properties.as_mut()?.get_mut("spec"));
-        if let Some(id) = spec.and_then(|spec| spec.properties.as_mut()?.get_mut("providerID")) {
+        if let Some(field) = spec.and_then(|spec| spec.properties.as_mut()?.get_mut(field)) {
             let message = Some("is immutable once it is set".to_owned());
-            id.x_kubernetes_validations =
+            field.x_kubernetes_validations =
                 Some(vec![ValidationRule { rule: "self == oldSelf".into(), message, ..ValidationRule::default() }]);
         }
     }

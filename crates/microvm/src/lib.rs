@@ -6,6 +6,7 @@
 //! - [`convert`](mod@convert): between the two, without loss.
 //! - [`validate`]: what a webhook refuses, and a reconcile waits for.
 //! - [`machine`] and [`cluster`]: what this provider adds to Cluster API's life cycles.
+//! - [`balancer`]: what load balancers are told that somebody else made.
 //! - [`spec`](mod@spec): what a host is asked to make.
 //! - [`crds`](mod@crds): the definitions.
 //!
@@ -13,6 +14,8 @@
 
 mod access;
 pub mod api;
+pub mod balancer;
+mod balancers;
 pub mod cluster;
 pub mod convert;
 pub mod crds;
@@ -30,6 +33,7 @@ pub mod warnings;
 mod watched;
 mod webhooks;
 
+pub use balancers::Balancers;
 pub use runtime::{MicrovmClusters, MicrovmMachines, runtimes};
 pub use webhooks::webhooks;
 

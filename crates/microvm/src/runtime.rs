@@ -16,6 +16,8 @@ use kube::Client;
 
 use crate::access::Reach;
 use crate::api::v1alpha2::{MicrovmCluster, MicrovmMachine};
+use crate::balancer;
+use crate::balancers::Balancers;
 use crate::hosts::{At, HostError, Hosts, Own};
 use crate::placed::{Placed, Who};
 use crate::placement::choose;
@@ -35,16 +37,19 @@ pub struct MicrovmMachines {
 #[derive(Debug)]
 pub struct MicrovmClusters {
     watched: Watched,
+    balancers: Arc<Balancers>,
+    wake: Wake,
 }
 
-/// Both halves. `client` reads the Secrets that hosts are reached with; `machines` and `clusters` are how one is asked for when there is news of it.
+/// Both halves. `client` reads the Secrets that hosts are reached with; `balancers` are what clusters without an endpoint may get one from; `machines` and
+/// `clusters` are how one is asked for when there is news of it.
 #[must_use]
-pub fn runtimes(client: Client, machines: Wake, clusters: Wake) -> Runtimes<MicrovmMachines, MicrovmClusters> {
+pub fn runtimes(client: Client, balancers: Arc<Balancers>, machines: Wake, clusters: Wake) -> Runtimes<MicrovmMachines, MicrovmClusters> {
     let hosts = Arc::new(Hosts::new(Secrets::new(client), machines.clone()));
-    let watched = Watched::new(Arc::clone(&hosts), clusters);
+    let watched = Watched::new(Some(Arc::clone(&hosts)), clusters.clone());
     Runtimes {
         machines: Arc::new(MicrovmMachines { hosts, placed: Placed::default(), wake: machines }),
-        clusters: Arc::new(MicrovmClusters { watched }),
+        clusters: Arc::new(MicrovmClusters { watched, balancers, wake: clusters }),
     }
 }
 
@@ -219,15 +224,24 @@ impl ClusterRuntime for MicrovmClusters {
         _: Option<Timestamp>,
     ) -> Option<(Option<Timestamp>, cluster::Observed)> {
         // Nobody is asked for a cluster that nobody has yet, or that goes, or that is another system's.
-        let is_ours = owner_cluster(&*cluster.object).is_some() && !externally_managed(&*cluster.object);
-        let seen = if cluster.object.metadata.deletion_timestamp.is_some() || !is_ours {
+        let is_ours = cluster.object.metadata.deletion_timestamp.is_none() && !externally_managed(&*cluster.object);
+        let Some(owner) = owner_cluster(&*cluster.object).filter(|_| is_ours) else {
             self.watched.forget(&cluster.name);
-            cluster::Observed::default()
-        } else {
-            let hosts = wish.hosts.iter().map(|host| host.endpoint.clone()).collect();
-            let what = What { endpoint: cluster.endpoint.clone(), hosts, reach: Reach::of(Some(&cluster.object)) };
-            self.watched.look(&cluster.name, what)
+            return Some((Some(Timestamp::now()), cluster::Observed::default()));
         };
+        // Who names a host means that one, though its port be missing.
+        let named = || cluster.object.spec.control_plane_endpoint.clone().filter(|endpoint| !endpoint.host.is_empty());
+        let of_balancers = balancer::Cluster {
+            name: cluster.name.name.clone(),
+            endpoint: cluster.endpoint.clone().or_else(named),
+            owner: owner.clone(),
+            paused: cluster.paused,
+        };
+        let supplied = self.balancers.supply(&cluster.name.namespace, of_balancers, &self.wake).await;
+        let hosts = wish.hosts.iter().map(|host| host.endpoint.clone()).collect();
+        let endpoint = cluster.endpoint.clone().or_else(|| supplied.clone());
+        let what = What { endpoint, hosts, reach: Reach::of(Some(&cluster.object)) };
+        let seen = cluster::Observed { supplied, ..self.watched.look(&cluster.name, what) };
         Some((Some(Timestamp::now()), seen))
     }
 
@@ -245,5 +259,6 @@ impl ClusterRuntime for MicrovmClusters {
 
     fn forget(&self, cluster: &Name) {
         self.watched.forget(cluster);
+        self.balancers.forget(cluster);
     }
 }

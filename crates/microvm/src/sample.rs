@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::api::v1alpha2::{MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate};
+use crate::api::v1alpha2::{ExternalLoadBalancer, MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate};
 
 pub const API_VERSION: &str = "infrastructure.cluster.x-k8s.io/v1alpha2";
 
@@ -68,6 +68,16 @@ pub fn template() -> MicrovmMachineTemplate {
         "kind": "MicrovmMachineTemplate",
         "metadata": {"name": "mvm-md-0", "namespace": "team-a"},
         "spec": {"template": {"metadata": {"labels": {"tier": "worker"}}, "spec": machine_spec()}},
+    }))
+    .unwrap()
+}
+
+pub fn load_balancer() -> ExternalLoadBalancer {
+    serde_json::from_value(json!({
+        "apiVersion": API_VERSION,
+        "kind": "ExternalLoadBalancer",
+        "metadata": {"name": "front", "namespace": "team-a", "generation": 1},
+        "spec": {"endpoint": {"host": "10.0.0.100"}, "clusterName": "mvm"},
     }))
     .unwrap()
 }

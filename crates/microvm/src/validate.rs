@@ -8,10 +8,11 @@ use std::net::IpAddr;
 use capstead_capi::provider::InfraTemplate;
 use capstead_engine::Violation;
 use capstead_flintlock::{check_address, check_proxy};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::api::v1alpha2::{
-    MicrovmCluster, MicrovmClusterSpec, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate, NetworkInterface, StaticPool,
-    VmSpec,
+    ExternalLoadBalancer, MicrovmCluster, MicrovmClusterSpec, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate,
+    NetworkInterface, StaticPool, VmSpec,
 };
 
 /// The contract's limit for the name of a failure domain, which a host's endpoint is.
@@ -117,6 +118,24 @@ fn validate_template<T: InfraTemplate<CloneSpec: PartialEq>>(
         }
         _ => rules(PATH, spec),
     }
+}
+
+/// What is wrong with a load balancer: where nobody could ever be asked, no cluster is reached.
+#[must_use]
+pub fn validate_load_balancer(new: &ExternalLoadBalancer) -> Vec<Violation> {
+    let endpoint = &new.spec.endpoint;
+    let mut violations = Vec::new();
+    if ServerName::try_from(endpoint.host.as_str()).is_err() {
+        let rule = format!("must be a host name or an address, without scheme and port, not {:?}", endpoint.host);
+        violations.push(Violation::new("spec.endpoint.host", rule));
+    }
+    if endpoint.port == 0 {
+        violations.push(Violation::new("spec.endpoint.port", "must be 1 to 65535"));
+    }
+    if new.spec.cluster_name.is_empty() {
+        violations.push(Violation::new("spec.clusterName", "must name a Cluster of the same namespace"));
+    }
+    violations
 }
 
 /// What hosts refuse (flintlock v0.11.0).

@@ -1,4 +1,4 @@
-//! Looking after what clusters do not own: whether their control planes and hosts answer.
+//! Looking after what clusters and load balancers do not own: whether control planes and hosts answer.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -18,7 +18,7 @@ use crate::hosts::{At, Hosts};
 /// Between looks at a control plane that does not answer, and at one that does.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 
-/// What is looked at for a cluster.
+/// What is looked at for one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct What {
     pub(crate) endpoint: Option<ApiEndpoint>,
@@ -26,13 +26,14 @@ pub(crate) struct What {
     pub(crate) reach: Reach,
 }
 
-/// One task for each cluster.
+/// One task for each object.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    hosts: Arc<Hosts>,
+    /// None where nobody has hosts.
+    hosts: Option<Arc<Hosts>>,
     wake: Wake,
     random: RandomState,
-    clusters: Mutex<HashMap<Name, Watch>>,
+    objects: Mutex<HashMap<Name, Watch>>,
 }
 
 #[derive(Debug)]
@@ -49,30 +50,30 @@ impl Drop for Watch {
 }
 
 impl Watched {
-    pub(crate) fn new(hosts: Arc<Hosts>, wake: Wake) -> Self {
-        Self { hosts, wake, random: RandomState::new(), clusters: Mutex::default() }
+    pub(crate) fn new(hosts: Option<Arc<Hosts>>, wake: Wake) -> Self {
+        Self { hosts, wake, random: RandomState::new(), objects: Mutex::default() }
     }
 
-    /// What was last seen for a cluster. The first time, and whenever something else is to be looked at, a look begins, after which it is woken.
+    /// What was last seen for an object. The first time, and whenever something else is to be looked at, a look begins, after which it is woken.
     pub(crate) fn look(&self, name: &Name, what: What) -> Observed {
-        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watch) = clusters.get(name).filter(|watch| watch.what == what) {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watch) = objects.get(name).filter(|watch| watch.what == what) {
             return read(&watch.seen);
         }
         // Of an endpoint that stays what was seen of it stays, too.
-        let before = clusters.get(name).filter(|watch| watch.what.endpoint == what.endpoint).map(|watch| read(&watch.seen));
+        let before = objects.get(name).filter(|watch| watch.what.endpoint == what.endpoint).map(|watch| read(&watch.seen));
         let known = Observed { answers: before.and_then(|before| before.answers), ..Observed::default() };
         let seen = Arc::new(Mutex::new(known.clone()));
         let share = self.random.hash_one(name) % 256;
-        let watch = watch(Arc::clone(&self.hosts), self.wake.clone(), name.clone(), what.clone(), Arc::clone(&seen), share);
+        let watch = watch(self.hosts.clone(), self.wake.clone(), name.clone(), what.clone(), Arc::clone(&seen), share);
         let task = tokio::spawn(watch).abort_handle();
-        clusters.insert(name.clone(), Watch { what, seen, task });
+        objects.insert(name.clone(), Watch { what, seen, task });
         known
     }
 
     /// Nothing is looked at for it any more.
     pub(crate) fn forget(&self, name: &Name) {
-        self.clusters.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 }
 
@@ -80,15 +81,15 @@ fn read(seen: &Mutex<Observed>) -> Observed {
     seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Looks for ever. `share` of 256 spreads the looks for many clusters.
-async fn watch(hosts: Arc<Hosts>, wake: Wake, name: Name, what: What, seen: Arc<Mutex<Observed>>, share: u64) {
+/// Looks for ever. `share` of 256 spreads the looks for many objects.
+async fn watch(hosts: Option<Arc<Hosts>>, wake: Wake, name: Name, what: What, seen: Arc<Mutex<Observed>>, share: u64) {
     loop {
         let answers = match &what.endpoint {
             Some(endpoint) => Some(endpoint::answers(endpoint).await),
             None => None,
         };
-        let down = |address: &String| Some((address.clone(), hosts.down(At { address, reach: &what.reach })?));
-        let now = Observed { answers, down: what.hosts.iter().filter_map(down).collect() };
+        let down = |address: &String| Some((address.clone(), hosts.as_ref()?.down(At { address, reach: &what.reach })?));
+        let now = Observed { answers, down: what.hosts.iter().filter_map(down).collect(), ..Observed::default() };
         let wait = if now.answers == Some(Ok(())) && now.down.is_empty() { LOOKS.1 } else { LOOKS.0 };
         let before = std::mem::replace(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner), now.clone());
         if before != now {

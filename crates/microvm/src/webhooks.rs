@@ -3,9 +3,9 @@
 use capstead_capi::meta::annotation::TOPOLOGY_DRY_RUN;
 use capstead_engine::webhook::{Request, Webhooks};
 
-use crate::api::v1alpha2::{MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate};
+use crate::api::v1alpha2::{ExternalLoadBalancer, MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate};
 use crate::convert::convert;
-use crate::validate::{validate_cluster, validate_cluster_template, validate_machine, validate_machine_template};
+use crate::validate::{validate_cluster, validate_cluster_template, validate_load_balancer, validate_machine, validate_machine_template};
 use crate::warnings::{warn_cluster, warn_machine, warn_machine_template};
 
 /// Validation and conversion, at the paths that `components.yaml` names.
@@ -23,6 +23,9 @@ pub fn webhooks() -> Webhooks {
         })
         .validating(&path("microvmclustertemplate"), |new: &MicrovmClusterTemplate, old, request| {
             validate_cluster_template(new, old, topology_dry_run(request))
+        })
+        .validating(&path("externalloadbalancer"), |new: &ExternalLoadBalancer, old: Option<&ExternalLoadBalancer>, _| {
+            if old.is_some_and(|old| old.spec == new.spec) { Vec::new() } else { validate_load_balancer(new) }
         })
         .warning(&path("microvmcluster"), warn_cluster)
         .warning(&path("microvmmachine"), warn_machine)

@@ -70,6 +70,8 @@ pub struct Cluster<R: ClusterRuntime> {
     pub object: Arc<R::Object>,
     /// Where its control plane is reached, from the InfraCluster or else from the Cluster, when known.
     pub endpoint: Option<ApiEndpoint>,
+    /// Whether its Cluster is paused.
+    pub paused: bool,
 }
 
 impl<R: ClusterRuntime> fmt::Debug for Cluster<R> {
@@ -144,11 +146,11 @@ impl<R: ClusterRuntime, M: InfraMachine + Kind> Life for ClusterLife<R, M> {
             },
         };
         let endpoint = object.control_plane_endpoint().filter(|endpoint| endpoint.is_whole()).cloned();
-        let of_owner = match &owner {
-            Referred::Found(owner) => owner.endpoint.clone(),
-            _ => None,
+        let (paused, of_owner) = match &owner {
+            Referred::Found(owner) => (owner.paused, owner.endpoint.clone()),
+            _ => (false, None),
         };
-        let scope = Cluster { name, object: Arc::clone(object), endpoint: endpoint.clone().or(of_owner) };
+        let scope = Cluster { name, object: Arc::clone(object), endpoint: endpoint.clone().or(of_owner), paused };
         let wish = self.runtime.wish(&scope);
         let Some((looked, outside)) = self.runtime.look(&scope, &wish, known.not_before(Timestamp::now())).await else {
             return Sight::UnderWay;

@@ -13,6 +13,7 @@ mod facts;
 mod keeper;
 mod machine;
 mod manager;
+mod teller;
 mod templates;
 
 pub use bootstrap::BootstrapData;
@@ -20,4 +21,5 @@ pub use cluster::{Cluster, ClusterRuntime};
 pub use facts::{ClusterFacts, MachineFacts, Reference};
 pub use machine::{Machine, MachineRuntime};
 pub use manager::{Clients, ManagerError, Options, Runtimes, Wake, run};
+pub use teller::{Objects, Teller, Write, tell};
 pub use templates::templates;

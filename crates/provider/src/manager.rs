@@ -35,7 +35,7 @@ pub struct Options {
 
 /// How a provider asks for another look at one of its objects.
 #[derive(Clone, Debug)]
-pub struct Wake(Arc<Queue<Name>>);
+pub struct Wake(pub(crate) Arc<Queue<Name>>);
 
 impl Wake {
     /// Asks for a look now.
@@ -263,12 +263,12 @@ fn belongs(infra: &impl ResourceExt, cluster: &str) -> bool {
 }
 
 /// An object without what nobody reads.
-fn lean<K: ResourceExt>(mut object: K) -> K {
+pub(crate) fn lean<K: ResourceExt>(mut object: K) -> K {
     object.managed_fields_mut().clear();
     object
 }
 
-fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
+pub(crate) fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
     client: &Client,
     namespace: Option<&str>,
 ) -> Api<DeserializeGuard<K>> {

@@ -1,6 +1,7 @@
 //! `capstead manager`: a provider's controllers and webhooks against a cluster.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -87,7 +88,7 @@ struct Names {
     certificate: &'static str,
     lease: &'static str,
     validating: &'static str,
-    crds: [&'static str; 4],
+    crds: [&'static str; 5],
 }
 
 const MICROVM: Names = Names {
@@ -102,6 +103,7 @@ const MICROVM: Names = Names {
         "microvmclustertemplates.infrastructure.cluster.x-k8s.io",
         "microvmmachines.infrastructure.cluster.x-k8s.io",
         "microvmmachinetemplates.infrastructure.cluster.x-k8s.io",
+        "externalloadbalancers.infrastructure.cluster.x-k8s.io",
     ],
 };
 
@@ -264,11 +266,15 @@ async fn controllers(args: &Manager, names: &Names, clients: Clients, metrics: &
     match args.provider {
         ProviderName::Microvm => {
             let secrets = clients.objects.clone();
-            let runtimes = |machines, clusters| capstead_microvm::runtimes(secrets, machines, clusters);
+            let balancers = Arc::new(capstead_microvm::Balancers::new(metrics));
+            let of_clusters = Arc::clone(&balancers);
+            let runtimes = |machines, clusters| capstead_microvm::runtimes(secrets, of_clusters, machines, clusters);
             let objects = clients.objects.clone();
+            let balancers = capstead_provider::tell(&objects, metrics, &options, names.manager, balancers);
             let templates = capstead_provider::templates(&objects, metrics, &options, names.manager, capstead_microvm::template::told);
             tokio::select! {
                 ended = capstead_provider::run(clients, metrics, &options, names.manager, runtimes) => ended?,
+                ended = balancers => ended?,
                 ended = templates => ended?,
                 () = store_anew(&objects, names, &options) => (),
             }

@@ -71,7 +71,7 @@ fn endpoints(picture: &Picture) -> Vec<Finding> {
     });
     let finding = |cluster: &Object| {
         let fix = "set spec.controlPlaneEndpoint there or on the Cluster (CONTROL_PLANE_VIP of the template), to a free address that both \
-                   the management cluster and the microVMs' network reach";
+                   the management cluster and the microVMs' network reach; or make an ExternalLoadBalancer for the Cluster";
         let finding = Finding::error(cluster.called(), "nobody says at which address its control plane will be", fix);
         let told = cluster.lacks(kind::READY).map_or("spec.controlPlaneEndpoint is not set", |ready| ready.message.as_str());
         finding.seen(cluster.called(), told)
@@ -80,11 +80,12 @@ fn endpoints(picture: &Picture) -> Vec<Finding> {
 }
 
 /// The condition of a kind, and reasons of it that tell of a reference that leads nowhere.
-const LOOSE: [(&str, &str, &[&str]); 4] = [
+const LOOSE: [(&str, &str, &[&str]); 5] = [
     ("Cluster", kind::INFRASTRUCTURE_READY, &[reason::OBJECT_DOES_NOT_EXIST, "ObjectDeleted"]),
     ("Machine", kind::INFRASTRUCTURE_READY, &[reason::OBJECT_DOES_NOT_EXIST, "ObjectDeleted"]),
     ("MicrovmCluster", kind::READY, &[reason::WAITING_FOR_CLUSTER, reason::OBJECT_DOES_NOT_EXIST]),
     ("MicrovmMachine", kind::READY, &[reason::WAITING_FOR_CLUSTER, reason::WAITING_FOR_MACHINE, reason::OBJECT_DOES_NOT_EXIST]),
+    ("ExternalLoadBalancer", kind::READY, &[reason::WAITING_FOR_CLUSTER]),
 ];
 
 fn references(picture: &Picture) -> Vec<Finding> {

@@ -171,6 +171,22 @@ pub struct Proxy {
     pub endpoint: String,
 }
 
+/// Where a load balancer is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadBalancerEndpoint {
+    /// Host name or address.
+    #[schemars(length(min = 1, max = 512))]
+    pub host: String,
+    /// Port.
+    #[serde(default = "api_port")]
+    #[schemars(with = "i32", range(min = 1, max = 65535))]
+    pub port: u16,
+}
+
+fn api_port() -> u16 {
+    6443
+}
+
 fn yes() -> bool {
     true
 }

@@ -34,7 +34,7 @@ use super::v1alpha2;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MicrovmClusterSpec {
-    /// Where the cluster's API server is reached; needed here or on the Cluster.
+    /// Where the cluster's API server is reached; needed here, on the Cluster, or by an ExternalLoadBalancer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_plane_endpoint: Option<ApiEndpoint>,
     /// Who may log in over SSH, on machines that say nothing about it.
@@ -194,6 +194,42 @@ pub struct MicrovmMachineTemplateSpec {
     pub template: Template<MicrovmMachineSpec>,
 }
 
+/// Names a load balancer that somebody else made for a cluster's API servers. A MicrovmCluster without an endpoint takes this one.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "infrastructure.cluster.x-k8s.io",
+    version = "v1alpha1",
+    kind = "ExternalLoadBalancer",
+    namespaced,
+    derive = "PartialEq",
+    status = "ExternalLoadBalancerStatus",
+    shortname = "extlb",
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".spec.endpoint.host"),
+    printcolumn(name = "Cluster", type_ = "string", json_path = ".spec.clusterName"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready"),
+    printcolumn(name = "Port", type_ = "integer", priority = 1, json_path = ".spec.endpoint.port"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalLoadBalancerSpec {
+    /// Where it is reached.
+    pub endpoint: LoadBalancerEndpoint,
+    /// The Cluster, in the same namespace, whose control plane is behind it; never another.
+    #[schemars(length(min = 1))]
+    pub cluster_name: String,
+}
+
+/// Reports a load balancer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExternalLoadBalancerStatus {
+    /// Whether the cluster is reached through it, and it answers.
+    #[serde(default)]
+    pub ready: bool,
+    /// Conditions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
 /// What each clone of a template gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Template<S> {
@@ -225,3 +261,9 @@ macro_rules! contract_kind {
 }
 
 contract_kind!(MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate);
+
+/// Core never refers to it.
+impl ContractKind for ExternalLoadBalancer {
+    const CONTRACTS: &'static [Contract] = &[];
+    const FINALIZER: &'static str = v1alpha2::ExternalLoadBalancer::FINALIZER;
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::duplicated_attributes, reason = "each print column has a type of its own")]
 
 use capstead_capi::Contract;
+use capstead_capi::condition::Conditions;
 use capstead_capi::crd::ContractKind;
 use capstead_capi::provider::{
     InfraCluster, InfraClusterStatus, InfraMachine, InfraMachineStatus, InfraMachineTemplateStatus, InfraObject, InfraTemplate, Template,
@@ -35,7 +36,7 @@ pub use super::common::*;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MicrovmClusterSpec {
-    /// Where the cluster's API server is reached; needed here or on the Cluster.
+    /// Where the cluster's API server is reached; needed here, on the Cluster, or by an ExternalLoadBalancer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_plane_endpoint: Option<ApiEndpoint>,
     /// Who may log in over SSH, on machines that say nothing about it.
@@ -161,6 +162,51 @@ pub struct MicrovmMachineTemplateStatus {
     pub contract: InfraMachineTemplateStatus,
 }
 
+/// Names a load balancer that somebody else made for a cluster's API servers. A MicrovmCluster without an endpoint takes this one.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "infrastructure.cluster.x-k8s.io",
+    version = "v1alpha2",
+    kind = "ExternalLoadBalancer",
+    namespaced,
+    derive = "PartialEq",
+    status = "ExternalLoadBalancerStatus",
+    shortname = "extlb",
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".spec.endpoint.host"),
+    printcolumn(name = "Cluster", type_ = "string", json_path = ".spec.clusterName"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Port", type_ = "integer", priority = 1, json_path = ".spec.endpoint.port"),
+    printcolumn(name = "Message", type_ = "string", priority = 1, json_path = ".status.conditions[?(@.type=='Ready')].message"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalLoadBalancerSpec {
+    /// Where it is reached.
+    pub endpoint: LoadBalancerEndpoint,
+    /// The Cluster, in the same namespace, whose control plane is behind it; never another.
+    #[schemars(length(min = 1))]
+    pub cluster_name: String,
+}
+
+/// Reports a load balancer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExternalLoadBalancerStatus {
+    /// Whether the cluster is reached through it, and it answers.
+    #[serde(default)]
+    pub ready: bool,
+    /// Conditions.
+    #[serde(default, skip_serializing_if = "Conditions::is_empty")]
+    pub conditions: Conditions,
+}
+
+impl ExternalLoadBalancer {
+    /// Where it is reached.
+    #[must_use]
+    pub fn endpoint(&self) -> ApiEndpoint {
+        ApiEndpoint { host: self.spec.endpoint.host.clone(), port: self.spec.endpoint.port }
+    }
+}
+
 macro_rules! contract_kind {
     ($($kind:ident = $finalizer:literal),*) => {$(
         impl ContractKind for $kind {
@@ -176,6 +222,12 @@ contract_kind!(
     MicrovmMachine = "microvmmachine.infrastructure.cluster.x-k8s.io",
     MicrovmMachineTemplate = "microvmmachinetemplate.infrastructure.cluster.x-k8s.io"
 );
+
+/// Core never refers to it. It owns nothing outside, so nothing ever keeps it.
+impl ContractKind for ExternalLoadBalancer {
+    const CONTRACTS: &'static [Contract] = &[];
+    const FINALIZER: &'static str = "externalloadbalancer.infrastructure.cluster.x-k8s.io";
+}
 
 macro_rules! infra_object {
     ($($kind:ident: $status:ident),*) => {$(

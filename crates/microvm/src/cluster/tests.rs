@@ -65,8 +65,27 @@ fn without_endpoint_it_waits_and_says_where_to_set_it() {
     assert!(!status.provisioned);
     assert_eq!(
         ready,
-        "False Provisioning: the control plane's endpoint is not known: set spec.controlPlaneEndpoint here or on the Cluster"
+        "False Provisioning: the control plane's endpoint is not known: set spec.controlPlaneEndpoint here or on the Cluster, or make an \
+         ExternalLoadBalancer for the Cluster"
     );
+}
+
+#[test]
+fn a_load_balancers_endpoint_is_published_before_anybody_answers_there() {
+    let wish = Wish::of(&sample::cluster());
+    for answers in [None, Some(Err("nothing listens at 10.0.0.100:6443".to_owned())), Some(Ok(()))] {
+        let mut seen = object(None, None);
+        seen.outside = Outside { answers, supplied: endpoint(), ..Outside::default() };
+        let plan = Lifecycle::<Pools>::plan(&wish, &seen, NOW);
+        let [Step::Store(stored), Step::Tell(status)] = plan.steps.as_slice() else { panic!("stored and told: {plan:?}") };
+        assert_eq!((Some(stored), status.provisioned), (endpoint().as_ref(), true));
+    }
+    // Whoever said one before is not overruled.
+    let other = ApiEndpoint::new("10.0.0.101", 6443).ok();
+    for mut seen in [object(other.clone(), None), object(None, other)] {
+        seen.outside.supplied = endpoint();
+        assert!(told(&wish, &seen).0.provisioned, "and nothing is stored");
+    }
 }
 
 #[test]

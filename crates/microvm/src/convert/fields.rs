@@ -20,6 +20,8 @@ pub(super) struct ClusterTemplate;
 pub(super) struct Machine;
 /// MicrovmMachineTemplate.
 pub(super) struct MachineTemplate;
+/// ExternalLoadBalancer.
+pub(super) struct LoadBalancer;
 
 impl Versions for Cluster {
     type Old = Body<v1alpha1::MicrovmClusterSpec, v1alpha1::MicrovmClusterStatus>;
@@ -120,6 +122,29 @@ impl Versions for MachineTemplate {
     fn down(new: Self::New) -> Self::Old {
         let template = template_down(new.spec.contract.template, machine_down);
         Body { spec: v1alpha1::MicrovmMachineTemplateSpec { template }, status: None }
+    }
+}
+
+impl Versions for LoadBalancer {
+    type Old = Body<v1alpha1::ExternalLoadBalancerSpec, v1alpha1::ExternalLoadBalancerStatus>;
+    type New = Body<v1alpha2::ExternalLoadBalancerSpec, v1alpha2::ExternalLoadBalancerStatus>;
+
+    fn up(old: Self::Old) -> Self::New {
+        let v1alpha1::ExternalLoadBalancerSpec { endpoint, cluster_name } = old.spec;
+        let status = |old: v1alpha1::ExternalLoadBalancerStatus| v1alpha2::ExternalLoadBalancerStatus {
+            ready: old.ready,
+            conditions: conditions_up(old.conditions),
+        };
+        Body { spec: v1alpha2::ExternalLoadBalancerSpec { endpoint, cluster_name }, status: old.status.map(status) }
+    }
+
+    fn down(new: Self::New) -> Self::Old {
+        let v1alpha2::ExternalLoadBalancerSpec { endpoint, cluster_name } = new.spec;
+        let status = |new: v1alpha2::ExternalLoadBalancerStatus| v1alpha1::ExternalLoadBalancerStatus {
+            ready: new.ready,
+            conditions: conditions_down(&new.conditions),
+        };
+        Body { spec: v1alpha1::ExternalLoadBalancerSpec { endpoint, cluster_name }, status: new.status.map(status) }
     }
 }
 

@@ -54,6 +54,13 @@ fn template() -> Value {
     template
 }
 
+fn load_balancer() -> Value {
+    let mut balancer = serde_json::to_value(sample::load_balancer()).unwrap();
+    let silent = condition("LoadBalancerAvailable", "False", "LoadBalancerNotAvailable");
+    balancer["status"] = json!({"ready": false, "conditions": [condition("Ready", "True", "Ready"), silent]});
+    balancer
+}
+
 #[test]
 fn a_cluster_in_the_older_version() {
     insta::assert_json_snapshot!(to(OLD, &cluster()));
@@ -72,6 +79,11 @@ fn a_template_in_the_older_version() {
 #[test]
 fn a_template_of_clusters_in_the_older_version() {
     insta::assert_json_snapshot!(to(OLD, &cluster_template()));
+}
+
+#[test]
+fn a_load_balancer_in_the_older_version() {
+    insta::assert_json_snapshot!(to(OLD, &load_balancer()));
 }
 
 #[test]

@@ -61,12 +61,13 @@ fn names_labels_and_versions() {
             assert!(versions.iter().all(|known| known["served"] == true));
             assert_eq!(crd["spec"]["conversion"]["webhook"]["clientConfig"]["service"]["path"], "/convert");
             assert_eq!(stored, ["v1alpha2"]);
+            let contract = |version: &str| labels[format!("cluster.x-k8s.io/{version}")].as_str().unwrap_or("none").to_owned();
             format!(
                 "{} {} {} {}",
                 crd["metadata"]["name"].as_str().unwrap(),
                 crd["spec"]["names"]["shortNames"],
-                labels["cluster.x-k8s.io/v1beta1"].as_str().unwrap(),
-                labels["cluster.x-k8s.io/v1beta2"].as_str().unwrap()
+                contract("v1beta1"),
+                contract("v1beta2")
             )
         })
         .collect();
@@ -77,6 +78,7 @@ fn names_labels_and_versions() {
             r#"microvmclustertemplates.infrastructure.cluster.x-k8s.io ["mvmct"] v1alpha1 v1alpha2"#,
             r#"microvmmachines.infrastructure.cluster.x-k8s.io ["mvmm"] v1alpha1 v1alpha2"#,
             r#"microvmmachinetemplates.infrastructure.cluster.x-k8s.io ["mvmmt"] v1alpha1 v1alpha2"#,
+            r#"externalloadbalancers.infrastructure.cluster.x-k8s.io ["extlb"] none none"#,
         ]
     );
 }

@@ -12,6 +12,24 @@ fn the_samples_break_no_rule() {
     assert_eq!(validate_cluster(&sample::cluster()), []);
     assert_eq!(validate_machine(&sample::machine(), None), []);
     assert_eq!(validate_machine_template(&sample::template(), None, false), []);
+    assert_eq!(validate_load_balancer(&sample::load_balancer()), []);
+}
+
+#[test]
+fn a_load_balancer_is_a_name_or_an_address_and_for_a_cluster() {
+    let with = |change: &dyn Fn(&mut ExternalLoadBalancer)| {
+        let mut balancer = sample::load_balancer();
+        change(&mut balancer);
+        fields(&validate_load_balancer(&balancer)).join(" ")
+    };
+    for good in ["10.0.0.100", "fd00::1", "lb.example.com", "lb"] {
+        assert_eq!(with(&|balancer| balancer.spec.endpoint.host = good.into()), "", "{good}");
+    }
+    for bad in ["", "https://lb", "lb:6443", "[fd00::1]", "10.0.0.100/24", "a b", "lb/"] {
+        assert_eq!(with(&|balancer| balancer.spec.endpoint.host = bad.into()), "spec.endpoint.host", "{bad}");
+    }
+    assert_eq!(with(&|balancer| balancer.spec.endpoint.port = 0), "spec.endpoint.port");
+    assert_eq!(with(&|balancer| balancer.spec.cluster_name.clear()), "spec.clusterName");
 }
 
 #[test]

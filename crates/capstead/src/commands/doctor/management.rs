@@ -61,13 +61,14 @@ const CONTROL_PLANE: &[&str] = &["apis/controlplane.cluster.x-k8s.io/v1beta2", "
 pub const MICROVM: &[&str] = &["apis/infrastructure.cluster.x-k8s.io/v1alpha2", "apis/infrastructure.cluster.x-k8s.io/v1alpha1"];
 const ADMISSION: &[&str] = &["apis/admissionregistration.k8s.io/v1"];
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     kind("Cluster", CORE, "clusters", Of::Cluster),
     kind("Machine", CORE, "machines", Of::Labelled),
     kind("KubeadmConfig", BOOTSTRAP, "kubeadmconfigs", Of::Labelled),
     kind("KubeadmControlPlane", CONTROL_PLANE, "kubeadmcontrolplanes", Of::Labelled),
     kind("MicrovmCluster", MICROVM, "microvmclusters", Of::Labelled),
     kind("MicrovmMachine", MICROVM, "microvmmachines", Of::Labelled),
+    kind("ExternalLoadBalancer", MICROVM, "externalloadbalancers", Of::Labelled),
     kind("Deployment", &["apis/apps/v1"], "deployments", Of::Provider),
     kind("Pod", &["api/v1"], "pods", Of::Provider),
     kind("Certificate", &["apis/cert-manager.io/v1"], "certificates", Of::All),

@@ -78,6 +78,12 @@ fn references_that_lead_nowhere_are_told() {
     let finding = the_one(&picture(vec![("Cluster", cluster)]), "reference");
     assert_eq!(evidence(&finding), [("Cluster team/one", "MicrovmCluster does not exist")]);
 
+    let message = "Cluster oen has no MicrovmCluster yet";
+    let waits = json!({"conditions": [condition("Ready", "False", "WaitingForCluster", message)]});
+    let balancer = json!({"metadata": metadata("front"), "spec": {}, "status": waits});
+    let finding = the_one(&picture(vec![("ExternalLoadBalancer", balancer)]), "reference");
+    assert_eq!(evidence(&finding), [("ExternalLoadBalancer team/front", message)]);
+
     let message = "its Machine no Machine's spec.infrastructureRef names this object";
     let (kind, mut alone) = microvm_machine("a", "False", "WaitingForMachine", message);
     assert_eq!(the_one(&picture(vec![(kind, alone.clone())]), "reference").severity, Severity::Error);

@@ -110,6 +110,12 @@ fn cluster_spec(endpoint: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
     ])
 }
 
+fn load_balancer(conditions: BoxedStrategy<Value>) -> [BoxedStrategy<Value>; 2] {
+    let endpoint = object(vec![always("host", text()), always("port", number(1..=65_535))]);
+    let spec = object(vec![always("endpoint", endpoint), always("clusterName", text())]);
+    [spec, object(vec![always("ready", flag()), maybe("conditions", conditions)])]
+}
+
 fn addresses() -> BoxedStrategy<Value> {
     let types = one_of(&["Hostname", "ExternalIP", "InternalIP", "ExternalDNS", "InternalDNS"]);
     list(object(vec![always("type", types), always("address", word())]))
@@ -185,11 +191,13 @@ pub fn old() -> BoxedStrategy<Value> {
         maybe("conditions", old_conditions()),
     ];
     let metadata = || object(vec![maybe("labels", map()), maybe("annotations", map())]);
+    let [spec, status] = load_balancer(old_conditions());
     Union::new([
         whole(OLD, "MicrovmCluster", cluster_spec(endpoint()), Some(object(cluster))),
         whole(OLD, "MicrovmClusterTemplate", template_spec(metadata(), cluster_spec(endpoint())), None),
         whole(OLD, "MicrovmMachine", machine_spec(id()), Some(object(machine))),
         whole(OLD, "MicrovmMachineTemplate", template_spec(metadata(), machine_spec(id())), None),
+        whole(OLD, "ExternalLoadBalancer", spec, Some(status)),
     ])
     .boxed()
 }
@@ -225,11 +233,13 @@ pub fn new() -> BoxedStrategy<Value> {
         let labels = object(vec![always("labels", map())]);
         Union::new([labels, object(vec![maybe("labels", map()), always("annotations", map())])]).boxed()
     };
+    let [spec, status] = load_balancer(new_conditions());
     Union::new([
         whole(NEW, "MicrovmCluster", cluster_spec(endpoint()), Some(object(cluster))),
         whole(NEW, "MicrovmClusterTemplate", template_spec(metadata(), cluster_spec(endpoint())), None),
         whole(NEW, "MicrovmMachine", machine_spec(word()), Some(object(machine))),
         whole(NEW, "MicrovmMachineTemplate", template_spec(metadata(), machine_spec(word())), Some(object(template))),
+        whole(NEW, "ExternalLoadBalancer", spec, Some(status)),
     ])
     .boxed()
 }
