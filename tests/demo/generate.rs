@@ -59,6 +59,7 @@ fn clusterctl_makes_the_same_of_the_same_template() {
                 ("VIP_PROVIDER", "keepalived"),
                 ("MVM_VOLUMES", "[]"),
                 ("MVM_INITRD", "{image: a, filename: b}"),
+                ("MVM_SSH_KEYS", "[{user: root, authorizedKeys: [a]}]"),
                 ("FLANNEL_IMAGE", "c"),
             ],
         ),

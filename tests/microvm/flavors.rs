@@ -54,6 +54,8 @@ pub fn every_flavor_is_taken_by_the_servers(world: &World) {
                 "--set",
                 "MVM_VOLUMES=[]",
                 "--set",
+                "MVM_SSH_KEYS=[{user: root, authorizedKeys: [ssh-ed25519 AAAA]}]",
+                "--set",
                 "FLANNEL_BACKEND=host-gw",
             ],
         ];
