@@ -12,5 +12,11 @@ mod support;
 fn cluster_api_works_as_on_any_cluster() {
     let plane = support::TestPlane::new("capi");
     plane.up();
+    if let Some(series) = support::capi_series() {
+        for component in ["capi-core", "capi-bootstrap-kubeadm", "capi-control-plane-kubeadm"] {
+            let version = plane.component(component)["version"].as_str().unwrap().to_owned();
+            assert!(version.starts_with(&format!("v{series}.")), "{component} is {version}");
+        }
+    }
     journey::all(&plane);
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::support::Capstead;
 use crate::support::TestPlane;
+use crate::support::capi_series;
 
 /// The release that is made of this repository.
 pub const RELEASE: &str = "v0.11.0";
@@ -57,7 +58,10 @@ impl Repository {
     pub fn with_cluster_api(plane: &TestPlane) -> Self {
         let repository = Self::new(plane);
         for (label, file, _, _, part) in CORE {
-            let rendered = plane.run(&["kubectl", "kustomize", module().join(part).join("config/default").to_str().unwrap()]).ok();
+            // Before v1.14 the core provider had no folder of its own.
+            let configurations = [part, ""].map(|part| module().join(part).join("config/default"));
+            let configuration = configurations.iter().find(|folder| folder.is_dir()).unwrap();
+            let rendered = plane.run(&["kubectl", "kustomize", configuration.to_str().unwrap()]).ok();
             // As its release names the images.
             let named = rendered.replace("gcr.io/k8s-staging-cluster-api/", "registry.k8s.io/cluster-api/");
             let named = named.replace("-controller:main", &format!("-controller:{}", version()));
@@ -80,13 +84,17 @@ fn repository(path: &str) -> PathBuf {
 
 /// The Cluster API that planes run.
 fn version() -> String {
-    builtin::cluster_api_versions().unwrap().remove(0)
+    let versions = builtin::cluster_api_versions().unwrap();
+    let wanted = capi_series().map_or_else(|| "v".to_owned(), |series| format!("v{series}."));
+    versions.into_iter().find(|version| version.starts_with(&wanted)).unwrap()
 }
 
 /// Where Go keeps it.
 fn module() -> PathBuf {
     let modules = builtin::modules();
-    let set = modules.iter().find(|set| set.name.starts_with("cluster-api-")).unwrap();
+    let version = version();
+    let (series, _) = version.trim_start_matches('v').rsplit_once('.').unwrap();
+    let set = modules.iter().find(|set| set.name == format!("cluster-api-{series}")).unwrap();
     let path = std::env::var_os("PATH").unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(go_module_dir(&modules, &set.name, MODULE, &path)).unwrap()

@@ -55,6 +55,10 @@ impl Capstead {
             command.env_remove(name);
         }
         command.env("XDG_CONFIG_HOME", home).args(args);
+        // `make capi-1-13` tries all with another Cluster API than the default.
+        if let Some(series) = super::capi_series() {
+            command.env("CAPSTEAD_CAPI_VERSION", series);
+        }
         Self { command, input: None }
     }
 

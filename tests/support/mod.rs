@@ -23,6 +23,11 @@ pub const DEADLINE: Duration = Duration::from_secs(90);
 /// Between two looks at a condition, so that waiting does not slow what is waited for.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The Cluster API that planes shall have, where it is not the default.
+pub fn capi_series() -> Option<String> {
+    std::env::var("CAPSTEAD_TEST_CAPI_VERSION").ok().filter(|series| !series.is_empty())
+}
+
 /// Looks until there is a value; `look` says in its error what it sees instead.
 pub fn until<T>(what: &str, look: impl FnMut() -> Result<T, String>) -> T {
     within(DEADLINE, what, look)

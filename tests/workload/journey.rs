@@ -15,6 +15,7 @@ use capstead_lab::workloads;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::support::capi_series;
 use crate::support::within;
 use crate::world::CLUSTER;
 use crate::world::Kind;
@@ -246,7 +247,8 @@ fn is_settled(owner: &Value, wanted: Machines) -> bool {
     let versions = if wanted.count == 0 { Value::Null } else { json!([{"version": wanted.version, "replicas": wanted.count}]) };
     counts.map(|field| status[field].as_u64().unwrap_or_default()) == [wanted.count as u64; 4]
         && status["observedGeneration"] == owner["metadata"]["generation"]
-        && status["versions"] == versions
+        // Cluster API tells them from v1.14 on; each machine is looked at all the same.
+        && (status["versions"] == versions || capi_series().as_deref() == Some("1.13"))
         && condition(owner, "Available")["status"] == "True"
         && condition(owner, "RollingOut")["status"] != "True"
 }

@@ -111,7 +111,7 @@ pub fn a_cluster_is_scaled_and_mended(stage: &Stage) {
     scale(&journey, 1, 2);
     networked(&journey, 3);
     let described = stage.world.plane.run(&["clusterctl", "describe", "cluster", NAME, "-n", NAME]).ok();
-    let cluster = described.lines().find(|line| line.starts_with("Cluster ")).unwrap_or_default();
+    let cluster = described.lines().find(|line| line.starts_with("Cluster ") || line.starts_with("Cluster/")).unwrap_or_default();
     assert!(cluster.contains("True") && cluster.contains("Available") && !described.contains(" False "), "{described}");
     journey.end();
     balanced::load_balancers_go_with_their_cluster(&journey);
