@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::called;
 use crate::finding::Evidence;
 use crate::finding::Finding;
@@ -88,8 +90,37 @@ fn takers(node: &Node) -> Vec<Evidence> {
     said
 }
 
+const OF_THEIR_NETWORK: &str = "take a VIP of the guests' network, outside of DHCP's range (`capstead host check --subnet --vip`); or have a load balancer at that address";
+
+fn wires(node: &Node) -> impl Iterator<Item = &IpNet> {
+    node.links.as_deref().unwrap_or_default().iter().filter(|link| link.wire).flat_map(|link| &link.addresses)
+}
+
+fn nets(node: &Node) -> String {
+    wires(node).map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether it has networks, and none of them is the address's. An address that stands alone is none.
+fn outside(node: &Node, vip: IpAddr) -> bool {
+    let mut nets = wires(node).filter(|net| net.prefix_len() < net.max_prefix_len()).peekable();
+    nets.peek().is_some() && !nets.any(|net| net.contains(&vip))
+}
+
+/// The node has taken an address that is of no network of its: the node itself reaches it, and nobody else.
+fn stray(node: &Node, vip: IpAddr) -> Option<Finding> {
+    if node.is_ready() || !held(node, vip) || !outside(node, vip) {
+        return None;
+    }
+    let cause = format!("the node has taken the VIP {vip}, which is in none of its networks, so nobody else finds it there");
+    let source = format!("control plane's endpoint {vip}");
+    Some(Finding::error(called(node), cause, OF_THEIR_NETWORK).seen(source, &format!("the node has {}", nets(node))))
+}
+
 pub(super) fn vip(node: &Node) -> Option<Finding> {
     let vip = node.vip()?;
+    if let Some(finding) = stray(node, vip) {
+        return Some(finding);
+    }
     if node.links.is_err() || answers(node) {
         return None;
     }
@@ -118,13 +149,10 @@ pub(super) fn vip(node: &Node) -> Option<Finding> {
                    DHCP's range";
         return Some(Finding::new(severity, called(node), cause, fix).seen(source, &format!("its neighbour there is {mac}")));
     }
-    let nets: Vec<String> = links.iter().filter(|link| link.wire).flat_map(|link| &link.addresses).map(ToString::to_string).collect();
-    let inside = links.iter().filter(|link| link.wire).any(|link| link.addresses.iter().any(|net| net.contains(&vip)));
-    if !inside && !nets.is_empty() {
+    if outside(node, vip) {
         let severity = if node.is_control_plane() || node.subject.machine { Severity::Error } else { Severity::Warning };
         let cause = format!("the VIP {vip} is in none of the node's networks, so no node can take it by ARP");
-        let fix = "take a VIP of the guests' network, outside of DHCP's range (`capstead host check --subnet --vip`); or have a load balancer at that address";
-        return Some(Finding::new(severity, called(node), cause, fix).seen(source, &format!("the node has {}", nets.join(", "))));
+        return Some(Finding::new(severity, called(node), cause, OF_THEIR_NETWORK).seen(source, &format!("the node has {}", nets(node))));
     }
     if !node.is_control_plane() {
         return None;

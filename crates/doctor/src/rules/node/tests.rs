@@ -309,6 +309,12 @@ fn the_control_plane_may_be_the_cause() {
             "the node has fe80::1/64, 192.168.7.17/24",
         ),
         (
+            unregistered(&[("api", &half), ("addresses", &addresses(&["192.168.7.17/24", "10.0.0.100/32"]))]),
+            "node-vip",
+            "has taken the VIP 10.0.0.100, which is in none of its networks",
+            "192.168.7.17/24, 10.0.0.100/32",
+        ),
+        (
             unregistered(&[("api", &half), ("addresses", &own), ("vip", silent), ("pod-logs", kube_vip)]),
             "node-vip",
             "is on none of its interfaces",
