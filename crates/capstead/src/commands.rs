@@ -62,7 +62,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Vm(command) => done(runtime()?.block_on(vm::run(command))),
         Command::Image(command) => done(runtime()?.block_on(image::run(&config, command))),
         Command::Doctor(args) => runtime()?.block_on(doctor::run(&args)),
-        Command::Debug(args) => runtime()?.block_on(debug::run(&args)),
+        Command::Debug(args) => runtime()?.block_on(debug::run(&config, *args)),
         Command::Generate(args) => done(generate::run(args)),
         Command::E2e(args) => runtime()?.block_on(e2e::run(&config, *args)),
         Command::Demo(args) => runtime()?.block_on(demo::run(&config, args)),

@@ -17,6 +17,7 @@ pub const HELP: &str = "Examples:
   capstead debug team/m1 --host host-2:9090                    a microVM of a host, by its name or uid
   capstead debug 10.42.0.17 -i ~/.ssh/key                      an address; ssh://USER@HOST:PORT is one, too
   capstead debug m1 --jump root@host-2                         where only the host reaches the guest
+  capstead debug demo-control-plane-abcde --name demo          of a plane of this machine, and from within its network
   capstead debug m1 --artefacts ./m1                           keep all that was gathered, without secrets
 
 It asks the guest by your ssh: cloud-init, kubelet and containerd with their journals, containers and their logs, static pods, the VIP, clock, disk, names.
@@ -40,6 +41,12 @@ pub struct Debug {
     /// The management cluster's kubeconfig [default: as kubectl finds it]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// A plane of this machine in the kubeconfig's place; where its microVMs have a network of their own, they are asked from within
+    #[arg(long, value_name = "PLANE", conflicts_with = "kubeconfig")]
+    pub name: Option<String>,
+    /// The folder that planes are kept in [default: $XDG_STATE_HOME/capstead/planes]
+    #[arg(long, env = "CAPSTEAD_DATA_DIR", value_name = "D")]
+    pub data_dir: Option<PathBuf>,
     /// The host that has the microVM; without --kubeconfig the management cluster is not asked then
     #[arg(long, env = "CAPSTEAD_HOST", value_name = "HOST:PORT")]
     pub host: Option<String>,
@@ -67,6 +74,9 @@ pub struct Debug {
     #[command(flatten, next_help_heading = "For consoles of microVMs on this machine")]
     #[allow(missing_docs)]
     pub folders: RunFolders,
+    /// Of the hosts of the plane that is named
+    #[arg(skip)]
+    pub run_dirs: Vec<PathBuf>,
     #[command(flatten, next_help_heading = "For --host")]
     #[allow(missing_docs)]
     pub access: AccessArgs,

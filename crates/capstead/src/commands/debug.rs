@@ -15,6 +15,8 @@ use capstead_doctor::diagnose;
 use capstead_doctor::node;
 use capstead_doctor::picture::Unseen;
 use capstead_doctor::picture::to_reach;
+use capstead_plane::Layout;
+use capstead_plane::Plane;
 use capstead_preflight::machine::Answers;
 use jiff::Timestamp;
 
@@ -22,7 +24,9 @@ use super::doctor::EXIT_UNTOLD;
 use super::doctor::TRY;
 use super::doctor::reach;
 use super::doctor::table;
+use super::lan::Lan;
 use crate::cli::Debug;
+use crate::config::Config;
 use crate::output;
 use crate::progress::Bars;
 
@@ -33,7 +37,18 @@ struct Look {
 }
 
 /// Runs the command.
-pub async fn run(args: &Debug) -> anyhow::Result<ExitCode> {
+pub async fn run(config: &Config, mut args: Debug) -> anyhow::Result<ExitCode> {
+    if let Some(name) = &args.name {
+        let layout = Layout::new(&config.data_dir(args.data_dir.as_ref()), name)?;
+        Plane::load(&layout)?;
+        match Lan::up(&layout)? {
+            Some(lan) if lan.is_here() => args.run_dirs = lan.run_dirs()?,
+            Some(lan) => return lan.run().await,
+            None => (),
+        }
+        args.kubeconfig = Some(layout.kubeconfig());
+    }
+    let args = &args;
     let bars = Bars::new();
     let look = look(args, &bars).await;
     bars.clear();

@@ -27,6 +27,15 @@ pub fn run(folders: &RunFolders) -> anyhow::Result<PathBuf> {
     chosen(folders.run_dir.as_deref(), "run-dir", || state.join("run"))
 }
 
+/// The same; where nothing is told, the one of these that has the microVM.
+pub fn run_of(folders: &RunFolders, others: &[PathBuf], uid: &str) -> anyhow::Result<PathBuf> {
+    let told = folders.run_dir.is_some() || folders.folders.state_dir.is_some();
+    match others.iter().find(|other| !told && other.join(uid).is_dir()) {
+        Some(other) => Ok(other.clone()),
+        None => run(folders),
+    }
+}
+
 fn chosen(flag: Option<&Path>, key: &str, default: impl FnOnce() -> PathBuf) -> anyhow::Result<PathBuf> {
     let path = match flag {
         Some(path) => path.to_owned(),

@@ -35,6 +35,8 @@ pub use capstead_hostnet::agent::BRIDGE;
 const INSIDE: &str = "CAPSTEAD_LAN";
 /// Of a namespace of its own, so nobody else's matters.
 const NETWORK: &str = "10.77.0.0/24";
+/// In the plane's folder.
+const FOLDER: &str = "lan";
 /// The one LAN of an instance.
 const NAME: &str = "plane";
 /// Of control planes, one for each cluster; below what DHCP gives away.
@@ -55,7 +57,7 @@ pub struct Lan {
 impl Lan {
     /// That of a plane. Nothing is up yet.
     pub fn of(layout: &Layout) -> anyhow::Result<Self> {
-        let dir = layout.dir().join("lan");
+        let dir = layout.dir().join(FOLDER);
         private_dir(layout.dir())?;
         private_dir(&dir)?;
         private_dir(&dir.join("lans"))?;
@@ -64,6 +66,16 @@ impl Lan {
         let instance = format!("plane-{:08x}", digest.iter().take(4).fold(0_u32, |number, byte| (number << 8) | u32::from(*byte)));
         let plan = lan::Plan::new("network", NETWORK.parse().context("the network's address")?)?;
         Ok(Self { dir, instance, plan, agent: host::agent()? })
+    }
+
+    /// That of a plane, if it is up.
+    pub fn up(layout: &Layout) -> anyhow::Result<Option<Self>> {
+        if !layout.dir().join(FOLDER).is_dir() {
+            return Ok(None);
+        }
+        let lan = Self::of(layout)?;
+        let there = lan.lan().find().is_some();
+        Ok(there.then_some(lan))
     }
 
     fn lan(&self) -> lan::Lan<'_> {
@@ -80,6 +92,13 @@ impl Lan {
         let dir = own.join(&self.instance);
         private_dir(&dir)?;
         Ok(dir)
+    }
+
+    /// What of it each host has.
+    pub fn run_dirs(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let dir = self.run_dir()?;
+        let entries = std::fs::read_dir(&dir).with_context(|| format!("cannot look into {}", dir.display()))?;
+        Ok(entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
     }
 
     /// Whether this process runs within.

@@ -17,6 +17,7 @@ use capstead_plane::status::SUPERVISE;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
+use super::lan::Lan;
 use super::layout;
 use super::runtime;
 use super::tools;
@@ -138,6 +139,10 @@ pub async fn down(config: &Config, args: &Down) -> anyhow::Result<()> {
         done => done?,
     }
     if args.purge {
+        // Its hosts are gone by now, and what they ran goes with their network.
+        if let Some(lan) = Lan::up(&layout)? {
+            lan.down().await?;
+        }
         operate::purge(&layout).await?;
     }
     let kept = if args.purge { "every file of it is removed" } else { "its objects are kept" };

@@ -207,7 +207,7 @@ async fn by_objects(args: &Debug, objects: Objects, limit: Duration) -> anyhow::
 /// With what its host tells: ways to its ssh, and its console where that is here.
 async fn on_host(args: &Debug, mut place: Place, mut host: Host, told: MicroVm, limit: Duration) -> Place {
     let here = guests::is_here(&host.name, limit).await;
-    let run = here.then(|| folders::run(&args.folders).ok()).flatten();
+    let run = here.then(|| folders::run_of(&args.folders, &args.run_dirs, vm::uid(&told)).ok()).flatten();
     let way = vm::shell::door(&told);
     let microvm = guests::microvm(told, run.as_deref());
     let mut doors = Vec::new();
