@@ -62,9 +62,10 @@ node-image: setup ## Build real node images and kernels twice, which must be the
 	@tools/count.sh cargo test --locked --workspace --test debian --test node_image -- --ignored --test-threads 1 --nocapture
 
 .PHONY: capi-1-13
-capi-1-13: build ## Try the older Cluster API (built the first time)
+capi-1-13: build ## Try the older Cluster API (built the first time): what it promises, clusters' lives, clusterctl
 	@$(CAPSTEAD) fetch --capi-version 1.13
-	@cargo test --locked --package capstead --features nightly --test capi_1_13 -- --nocapture
+	@CAPSTEAD_TEST_CAPI_VERSION=1.13 CAPSTEAD_TEST_CLUSTERCTL="$$($(CAPSTEAD) fetch clusterctl --capi-version 1.13 --output json | sed -n 's/.*"path": "\(.*\)".*/\1/p')" \
+		tools/count.sh cargo test --locked --workspace --no-fail-fast --test cluster_api --test workload --test clusterctl
 
 .PHONY: e2e-host
 e2e-host: build $(TOOLS)/ansible/bin/ansible-lint ## Make whole machines, emulated, into microVM hosts by ssh and by Ansible, break them, and take it back (over an hour)
@@ -104,6 +105,11 @@ e2e-with-flintlock-mock-retain-artifacts: build # The same, and leave clusters a
 .PHONY: e2e-upgrade
 e2e-upgrade: build ## Upgrade a cluster of real nodes by a minor version, and kill a worker's microVM (40 minutes; the first time another node is built)
 	@$(CAPSTEAD) e2e -e2e.artefact-dir $(TEST_ARTEFACTS) --own-hosts 1 -e2e.config tests/e2e/upgrade.yaml $(E2E_ARGS)
+
+.PHONY: e2e-faults
+e2e-faults: build ## Put ten faults into clusters of real nodes; each must be told by a condition or by `capstead debug` (an hour)
+	@$(CAPSTEAD) fetch --nodes
+	@tools/count.sh cargo test --locked --workspace --features capstead/nightly --test e2e_faults -- --nocapture
 
 .PHONY: e2e-check-real
 e2e-check-real:

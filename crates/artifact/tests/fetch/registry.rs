@@ -1,5 +1,6 @@
 //! The CNCF distribution registry as a child process on loopback, and images made for it. It is built by this crate's own Go half.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,11 @@ impl TestRegistry {
 
     /// The same, with more configuration (YAML).
     pub async fn start_with(folder: &Path, more: &str) -> Self {
+        Self::start_by(&[], folder, more).await
+    }
+
+    /// The same, by a command that runs another, such as nsenter.
+    pub async fn start_by(by: &[&str], folder: &Path, more: &str) -> Self {
         let program = built().await;
         let storage = folder.join("registry");
         let config = folder.join("registry.yml");
@@ -41,8 +47,9 @@ impl TestRegistry {
             storage.display()
         );
         fs::write(&config, text).unwrap();
-        let mut command = Command::new(program);
-        command.arg("serve").arg(&config).env("OTEL_TRACES_EXPORTER", "none").env("OTEL_SDK_DISABLED", "true");
+        let mut words = by.iter().map(OsStr::new).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).arg("serve").arg(&config).env("OTEL_TRACES_EXPORTER", "none").env("OTEL_SDK_DISABLED", "true");
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let address = loop {
