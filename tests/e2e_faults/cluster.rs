@@ -117,7 +117,8 @@ impl Made {
     pub fn run(&self, place: &Place, command: &str) {
         let name = self.machine(place).unwrap();
         let machine = place.plane.get(&["machine", &name, "-n", &self.namespace]);
-        let addresses = machine["status"]["addresses"].as_array().unwrap();
+        let node = place.node(self, machine["status"]["nodeRef"]["name"].as_str().unwrap());
+        let addresses = node["status"]["addresses"].as_array().unwrap();
         let address = addresses.iter().find(|address| address["type"] == "InternalIP").unwrap();
         place.ssh(address["address"].as_str().unwrap(), command);
     }

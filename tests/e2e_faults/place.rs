@@ -95,6 +95,17 @@ impl Place {
         assert!(ran.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&ran.stderr));
     }
 
+    /// A node, as its own cluster has it.
+    pub fn node(&self, cluster: &Made, name: &str) -> Value {
+        let file = self.plane.scratch().join(format!("{}.kubeconfig", cluster.name));
+        fs::write(&file, self.plane.run(&["clusterctl", "get", "kubeconfig", &cluster.name, "-n", &cluster.namespace]).ok()).unwrap();
+        let [first, rest @ ..] = enter(self.pid());
+        let mut within = Command::new(first);
+        within.args(rest).arg("--").arg(env!("CARGO_BIN_EXE_capstead"));
+        let words = ["kubectl", "--kubeconfig", file.to_str().unwrap(), "get", "node", name, "-o", "json"];
+        self.plane.command_of(within, &words).run().json()
+    }
+
     pub fn ssh(&self, address: &str, command: &str) {
         let key = self.key.to_str().unwrap();
         let options =
