@@ -198,10 +198,12 @@ where
         }
     }
     // A tampered annotation can make an impossible object; then it counts for nothing.
-    let (result, to) = match B::deserialize(&result) {
-        Ok(to) => (result, to),
-        Err(_) => (plain.clone(), B::deserialize(&plain).map_err(Failed::Read)?),
+    let to = match B::deserialize(&result) {
+        Ok(to) => to,
+        Err(_) => B::deserialize(&plain).map_err(Failed::Read)?,
     };
+    // So does what it says of fields that there are not.
+    let result = write(serde_json::to_value(&to))?;
     let was = write(serde_json::to_value(back(to)))?;
     let mut losses = Vec::new();
     differences(&was, &is, "", &mut losses);
