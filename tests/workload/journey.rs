@@ -195,11 +195,31 @@ impl<'a> Journey<'a> {
             found.sort_unstable();
             if found == nodes { Ok(()) } else { Err(format!("{found:?}, not {nodes:?}")) }
         });
+        self.addressed();
         microvms.sort_unstable();
         let mut found: Vec<_> = self.microvms().iter().map(|(uid, microvm)| made(uid, microvm)).collect();
         found.sort_unstable();
         assert_eq!(found, microvms);
         self.said(&format!("available: {control_plane}, and {workers}"));
+    }
+
+    /// Waits until each Machine has the addresses that its node says: neither its spec nor its host knows any.
+    fn addressed(&self) {
+        within(PATIENCE, &format!("{}: each machine has its node's addresses", self.name), || {
+            let nodes = self.kubectl(&["get", "nodes"]);
+            let nodes = nodes["items"].as_array().unwrap();
+            let is = |machine: &Value| {
+                let (addresses, node) = (&machine["status"]["addresses"], &machine["status"]["nodeRef"]["name"]);
+                let is_internal = |address: &Value| address["type"] == "InternalIP";
+                addresses.as_array().is_some_and(|addresses| addresses.iter().any(is_internal))
+                    && nodes.iter().any(|known| known["metadata"]["name"] == *node && known["status"]["addresses"] == *addresses)
+            };
+            let machines = [true, false].map(|is_control_plane| self.machines(is_control_plane)).concat();
+            match machines.iter().find(|machine| !is(machine)) {
+                None => Ok(()),
+                Some(machine) => Err(format!("{}: {:#}", name(machine), machine["status"]["addresses"])),
+            }
+        });
     }
 
     /// Waits until the pods of kube-proxy are of this version, and those of CoreDNS of this.

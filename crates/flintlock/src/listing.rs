@@ -16,6 +16,7 @@ use prost::encoding::skip_field;
 use prost::encoding::string;
 
 use crate::types::MicroVmStatus;
+use crate::types::StaticAddress;
 
 /// Metadata that is a document for the guest.
 const DOCUMENTS: [&str; 3] = ["user-data", "vendor-data", "meta-data"];
@@ -35,6 +36,8 @@ pub struct Listed {
     pub vcpu: i32,
     /// Memory in MiB.
     pub memory_in_mb: i32,
+    /// Static addresses of its interfaces, in CIDR notation.
+    pub addresses: Vec<String>,
     /// Metadata (values base64) but `user-data`, `vendor-data` and `meta-data`.
     pub metadata: BTreeMap<String, String>,
     /// What became of it.
@@ -73,10 +76,18 @@ struct ListedSpec {
     vcpu: i32,
     #[prost(int32, tag = "5")]
     memory_in_mb: i32,
+    #[prost(message, repeated, tag = "10")]
+    interfaces: Vec<ListedInterface>,
     #[prost(message, repeated, tag = "11")]
     metadata: Vec<Entry>,
     #[prost(string, tag = "15")]
     uid: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ListedInterface {
+    #[prost(message, optional, tag = "5")]
+    address: Option<StaticAddress>,
 }
 
 /// One entry of the metadata map: on the wire, a message of key (1) and value (2).
@@ -126,6 +137,7 @@ impl From<ListedMicroVm> for Listed {
             version: from.version,
             vcpu: spec.vcpu,
             memory_in_mb: spec.memory_in_mb,
+            addresses: spec.interfaces.into_iter().filter_map(|interface| interface.address).map(|address| address.address).collect(),
             metadata: spec.metadata.into_iter().filter(|entry| !entry.is_document()).map(|entry| (entry.key, entry.value)).collect(),
             status: from.status.unwrap_or_default(),
         }

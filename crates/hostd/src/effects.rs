@@ -78,4 +78,6 @@ pub struct Interface {
     pub index: i32,
     /// Its hardware address.
     pub mac: String,
+    /// The guest's address, in CIDR notation, where the host chose it.
+    pub address: Option<String>,
 }

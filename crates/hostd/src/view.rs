@@ -5,6 +5,7 @@ use capstead_flintlock::types::MicroVm;
 use capstead_flintlock::types::MicroVmStatus;
 use capstead_flintlock::types::Mount;
 use capstead_flintlock::types::NetworkInterfaceStatus;
+use capstead_flintlock::types::StaticAddress;
 use capstead_flintlock::types::VolumeStatus;
 use capstead_flintlock::types::micro_vm_status::MicroVmState;
 use capstead_flintlock::types::mount::MountType;
@@ -40,7 +41,12 @@ pub fn view(record: &Record, shown: &Shown) -> MicroVm {
     spec.provider = Some(record.driver.clone());
     // Upstream's hosts set these though there is nothing to tell, and some clients take them for granted.
     spec.kernel.iter_mut().for_each(|kernel| set(&mut kernel.filename));
-    spec.interfaces.iter_mut().for_each(|interface| set(&mut interface.guest_mac));
+    for interface in &mut spec.interfaces {
+        set(&mut interface.guest_mac);
+        // Only the host knows the one that it chose.
+        let chosen = || shown.facts.interfaces.get(&interface.device_id)?.address.clone();
+        interface.address = interface.address.take().or_else(|| Some(StaticAddress { address: chosen()?, ..StaticAddress::default() }));
+    }
     for volume in spec.root_volume.iter_mut().chain(&mut spec.additional_volumes) {
         set(&mut volume.partition_id);
         set(&mut volume.size_in_mb);
@@ -65,7 +71,7 @@ fn status(record: &Record, shown: &Shown) -> MicroVmStatus {
         (id.clone(), VolumeStatus { mount: Some(mount(kind, source)) })
     };
     let interface = |(id, interface): (&String, &crate::effects::Interface)| {
-        let crate::effects::Interface { name, index, mac } = interface.clone();
+        let crate::effects::Interface { name, index, mac, .. } = interface.clone();
         (id.clone(), NetworkInterfaceStatus { host_device_name: name, index, mac_address: mac })
     };
     MicroVmStatus {
@@ -87,3 +93,6 @@ fn mount(kind: MountType, source: &str) -> Mount {
 fn set<T: Default>(field: &mut Option<T>) {
     field.get_or_insert_default();
 }
+
+#[cfg(test)]
+mod tests;

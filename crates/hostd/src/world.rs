@@ -454,12 +454,14 @@ fn told(attached: &Attached) -> Interface {
             name: link.name.clone(),
             index: i32::try_from(link.index).unwrap_or_default(),
             mac: link.mac.map(|mac| mac.to_string().to_uppercase()).unwrap_or_default(),
+            address: None,
         },
         // A device in another namespace is of no use to whoever asks; the ports that lead there are.
         Attached::User { forwards } | Attached::Passt { forwards, .. } | Attached::UserLan { forwards, .. } => {
             let forwards: Vec<String> =
                 forwards.iter().map(|forward| format!("127.0.0.1:{}->{}", forward.host_port, forward.guest_port)).collect();
-            Interface { name: forwards.join(","), ..Interface::default() }
+            let address = plan::chosen(attached).map(|chosen| chosen.address);
+            Interface { name: forwards.join(","), address, ..Interface::default() }
         }
     }
 }

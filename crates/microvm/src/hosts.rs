@@ -4,11 +4,13 @@ pub(crate) mod cache;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use capstead_capi::types::{MachineAddress, MachineAddressType};
 use capstead_engine::{Name, error_chain};
-use capstead_flintlock::types::MicroVmSpec;
+use capstead_flintlock::types::{MicroVm, MicroVmSpec};
 use capstead_flintlock::{Access, CallError, Client, Limits, Listed};
 use capstead_provider::Wake;
 use capstead_reconcile::Timestamp;
@@ -20,6 +22,7 @@ use crate::access::Reach;
 use crate::machine::{Microvm, Observed, State};
 use crate::secrets::Secrets;
 use crate::spec;
+use crate::validate::cidr;
 pub(crate) use cache::Own;
 use cache::{Cache, Errand, Got, Held};
 
@@ -119,9 +122,7 @@ impl Hosts {
         let began = Timestamp::now();
         let answer = match host.client_for(began).await?.create(microvm).await {
             Ok(made) => {
-                let state = made.status.map_or(State::Unknown, |status| State::of(status.state));
-                let uid = made.spec.and_then(|spec| spec.uid).unwrap_or_default();
-                host.cache().created(name, Held { token, microvm: Microvm { uid, state } }, Timestamp::now());
+                host.cache().created(name, Held { token, microvm: told(made) }, Timestamp::now());
                 Ok(())
             }
             Err(error) => Err(host.failed(error, began)),
@@ -257,7 +258,7 @@ impl Host {
     async fn get(&self, uid: &str) -> Got {
         let Ok(client) = self.client().await else { return Got::Failed };
         match client.get(uid).await {
-            Ok(microvm) => Got::There(microvm.status.map_or(State::Unknown, |status| State::of(status.state))),
+            Ok(microvm) => Got::There(told(microvm)),
             Err(CallError::NotFound { .. }) => Got::Gone,
             Err(error) => {
                 tracing::debug!(cause = error_chain(&error), "a microVM cannot be looked at");
@@ -280,6 +281,28 @@ impl Host {
 
 fn held(listed: Listed) -> (Name, Held) {
     let token = listed.metadata.get(spec::TOKEN).cloned().unwrap_or_default();
-    let microvm = Microvm { uid: listed.uid, state: State::of(listed.status.state) };
+    let addresses = addresses(listed.addresses.iter().map(String::as_str));
+    let microvm = Microvm { uid: listed.uid, state: State::of(listed.status.state), addresses };
     (Name::new(listed.namespace, listed.name), Held { token, microvm })
 }
+
+fn told(microvm: MicroVm) -> Microvm {
+    let spec = microvm.spec.unwrap_or_default();
+    let of_interfaces = spec.interfaces.iter().filter_map(|interface| Some(interface.address.as_ref()?.address.as_str()));
+    let addresses = addresses(of_interfaces);
+    let state = microvm.status.map_or(State::Unknown, |status| State::of(status.state));
+    Microvm { uid: spec.uid.unwrap_or_default(), state, addresses }
+}
+
+/// Addresses that a host tells. Nobody reaches a machine by a link-local one: that is how it reaches a metadata service.
+fn addresses<'a>(told: impl Iterator<Item = &'a str>) -> Vec<MachineAddress> {
+    let is_local = |address: &IpAddr| match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    let reached = told.filter_map(cidr).filter(|address| !is_local(address));
+    reached.map(|address| MachineAddress::new(MachineAddressType::InternalIp, address.to_string())).collect()
+}
+
+#[cfg(test)]
+mod tests;

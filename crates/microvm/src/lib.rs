@@ -22,6 +22,7 @@ pub mod crds;
 mod endpoint;
 mod hosts;
 pub mod machine;
+mod nodes;
 mod placed;
 mod placement;
 mod runtime;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use capstead_capi::lifecycle::{Absent, Blocked, Present};
 use capstead_capi::machine::{Found, MachineProvider, Subject};
 use capstead_capi::ownership::Claim;
+use capstead_capi::provider::InfraObject;
 use capstead_capi::types::{MachineAddress, MachineAddressType, ProviderId};
 use capstead_engine::Violation;
 use capstead_flintlock::types::micro_vm_status::MicroVmState;
@@ -42,6 +43,8 @@ pub struct Wish {
     pub booked: Option<Result<String, Blocked>>,
     /// The addresses the guest is given.
     pub addresses: Vec<MachineAddress>,
+    /// The addresses that were told before.
+    pub told: Vec<MachineAddress>,
     /// What is wrong with it all; the field says of which object.
     pub violations: Vec<Violation>,
 }
@@ -73,8 +76,9 @@ impl Wish {
         violations.extend(of("MicrovmMachine", validate_machine(machine, None)));
         let statics = machine.spec.vm.network_interfaces.iter().filter_map(|interface| cidr(interface.address.as_deref()?));
         let addresses = statics.map(|address| MachineAddress::new(MachineAddressType::InternalIp, address.to_string())).collect();
+        let told = machine.contract_status().map(|status| status.addresses.clone()).unwrap_or_default();
         let strategy = cluster.spec.placement.static_pool.as_ref().and_then(|pool| pool.strategy).unwrap_or_default();
-        Self { hosts: hosts(cluster), strategy, booked: None, addresses, violations }
+        Self { hosts: hosts(cluster), strategy, booked: None, addresses, told, violations }
     }
 }
 
@@ -113,6 +117,8 @@ pub struct Microvm {
     pub uid: String,
     /// What the host says of it.
     pub state: State,
+    /// Its addresses as the host says, or else its Node.
+    pub addresses: Vec<MachineAddress>,
 }
 
 /// What a host says of a microVM, the better first.
@@ -246,7 +252,9 @@ impl MachineProvider for Microvms {
         match microvm.state {
             State::Created => {
                 found.provisioned = true;
-                found.addresses.clone_from(&wish.addresses);
+                // A process that knows of none yet takes back none that an earlier one told.
+                let known = [&wish.addresses, &microvm.addresses, &wish.told].into_iter().find(|known| !known.is_empty());
+                found.addresses = known.cloned().unwrap_or_default();
             }
             State::Failed => found.failed = Some(format!("{} failed; the protocol tells no cause, the host's log may", on())),
             State::Pending => plan = plan.waiting(on(), "is being made by the host"),

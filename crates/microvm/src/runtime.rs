@@ -19,6 +19,7 @@ use crate::api::v1alpha2::{MicrovmCluster, MicrovmMachine};
 use crate::balancer;
 use crate::balancers::Balancers;
 use crate::hosts::{At, HostError, Hosts, Own};
+use crate::nodes::Nodes;
 use crate::placed::{Placed, Who};
 use crate::placement::choose;
 use crate::secrets::Secrets;
@@ -29,6 +30,7 @@ use crate::{cluster, machine, spec};
 #[derive(Debug)]
 pub struct MicrovmMachines {
     hosts: Arc<Hosts>,
+    nodes: Nodes,
     placed: Placed,
     wake: Wake,
 }
@@ -41,14 +43,15 @@ pub struct MicrovmClusters {
     wake: Wake,
 }
 
-/// Both halves. `client` reads the Secrets that hosts are reached with; `balancers` are what clusters without an endpoint may get one from; `machines` and
-/// `clusters` are how one is asked for when there is news of it.
+/// Both halves. `client` reads the Secrets that hosts and workload clusters are reached with; `balancers` are what clusters without an endpoint may get one
+/// from; `machines` and `clusters` are how one is asked for when there is news of it.
 #[must_use]
 pub fn runtimes(client: Client, balancers: Arc<Balancers>, machines: Wake, clusters: Wake) -> Runtimes<MicrovmMachines, MicrovmClusters> {
-    let hosts = Arc::new(Hosts::new(Secrets::new(client), machines.clone()));
+    let hosts = Arc::new(Hosts::new(Secrets::new(client.clone()), machines.clone()));
+    let nodes = Nodes::new(client, machines.clone());
     let watched = Watched::new(Some(Arc::clone(&hosts)), clusters.clone());
     Runtimes {
-        machines: Arc::new(MicrovmMachines { hosts, placed: Placed::default(), wake: machines }),
+        machines: Arc::new(MicrovmMachines { hosts, nodes, placed: Placed::default(), wake: machines }),
         clusters: Arc::new(MicrovmClusters { watched, balancers, wake: clusters }),
     }
 }
@@ -78,6 +81,19 @@ impl MicrovmMachines {
             return None;
         }
         self.book(machine, wish).ok().filter(|other| !is_down(other))
+    }
+
+    /// The addresses of the machine's Node, where neither its spec nor its host says any.
+    fn ask_node(&self, machine: &Machine<Self>, wish: &machine::Wish, uid: Option<&str>, seen: &mut machine::Observed) {
+        let (Some(node), Some(cluster), machine::Observed::Seen(microvms)) = (&machine.node, &machine.cluster_name, seen) else { return };
+        if !wish.addresses.is_empty() || machine.object.metadata.deletion_timestamp.is_some() {
+            return;
+        }
+        let silent = |microvm: &&mut machine::Microvm| Some(microvm.uid.as_str()) == uid && microvm.addresses.is_empty();
+        if let Some(microvm) = microvms.iter_mut().find(silent) {
+            let cluster = Name::new(&machine.name.namespace, cluster);
+            microvm.addresses = self.nodes.look(&cluster, &machine.name, node, !wish.told.is_empty());
+        }
     }
 }
 
@@ -137,7 +153,7 @@ impl MachineRuntime for MicrovmMachines {
         let reach = Reach::of(machine.cluster.as_deref());
         let own =
             Own { token: &token, uid: subject.provider_id.and_then(machine::parts).filter(|(at, _)| *at == host).map(|(_, uid)| uid) };
-        let (began, seen) = self.hosts.look(At { address: &host, reach: &reach }, &machine.name, own, not_before)?;
+        let (began, mut seen) = self.hosts.look(At { address: &host, reach: &reach }, &machine.name, own, not_before)?;
         // A machine that is nowhere yet need not wait for a host that is down.
         if !is_claimed
             && subject.failure_domain.is_none()
@@ -147,6 +163,7 @@ impl MachineRuntime for MicrovmMachines {
             self.wake.wake(machine.name.clone());
             return None;
         }
+        self.ask_node(machine, wish, own.uid, &mut seen);
         Some((Some(began), seen))
     }
 
@@ -194,6 +211,7 @@ impl MachineRuntime for MicrovmMachines {
 
     fn forget(&self, machine: &Name) {
         self.hosts.forget(machine);
+        self.nodes.forget(machine);
         self.placed.forget(machine).into_iter().for_each(|waiting| self.wake.wake(waiting));
     }
 }

@@ -27,6 +27,8 @@ pub struct MachineFacts {
     pub data_secret: Option<String>,
     /// Whether it has the control plane label.
     pub control_plane: bool,
+    /// `status.nodeRef`: the Node's name.
+    pub node: Option<String>,
 }
 
 /// What is known of a Cluster.
@@ -60,7 +62,7 @@ impl Reference {
 }
 
 /// A Machine as its watch brings it.
-pub(crate) type LeanMachine = Lean<views::Machine, MachineSpec, Unread>;
+pub(crate) type LeanMachine = Lean<views::Machine, MachineSpec, MachineStatus>;
 /// A Cluster as its watch brings it.
 pub(crate) type LeanCluster = Lean<views::Cluster, ClusterSpec, ClusterStatus>;
 
@@ -89,9 +91,17 @@ struct Bootstrap {
     data_secret_name: Option<String>,
 }
 
-/// A status nobody reads.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct Unread {}
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct MachineStatus {
+    node_ref: NodeReference,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct NodeReference {
+    name: Option<String>,
+}
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -177,6 +187,7 @@ impl From<LeanMachine> for MachineFacts {
             infrastructure: machine.spec.infrastructure_ref,
             failure_domain: machine.spec.failure_domain.filter(|domain| !domain.is_empty()),
             data_secret: machine.spec.bootstrap.data_secret_name,
+            node: machine.status.unwrap_or_default().node_ref.name.filter(|node| !node.is_empty()),
         }
     }
 }

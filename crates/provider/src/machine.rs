@@ -80,6 +80,8 @@ pub struct Machine<R: MachineRuntime> {
     pub cluster: Option<Arc<R::Cluster>>,
     /// The Cluster's name, when known.
     pub cluster_name: Option<String>,
+    /// The name of its Machine's Node, when there is one.
+    pub node: Option<String>,
     client: Client,
     secret: Option<String>,
     data: Option<BootstrapData>,
@@ -244,6 +246,10 @@ impl<R: MachineRuntime> Life for MachineLife<R> {
         };
         let waits_for_data = matches!(bootstrap, Bootstrap::Missing { .. } | Bootstrap::WithoutValue { .. });
         let ready = bootstrap == Bootstrap::Ready && open;
+        let node = match &core.owner {
+            Referred::Found(owner) => owner.node.clone(),
+            _ => None,
+        };
         let owner = match core.owner {
             Referred::NotSet => Referred::NotSet,
             Referred::Astray { why } => Referred::Astray { why },
@@ -262,6 +268,7 @@ impl<R: MachineRuntime> Life for MachineLife<R> {
             object: Arc::clone(object),
             cluster,
             cluster_name: core.cluster_name,
+            node,
             client: self.client.clone(),
             secret,
             data,

@@ -2,15 +2,20 @@ use super::*;
 use crate::api::ListMicroVMsResponse;
 use crate::types::MicroVm;
 use crate::types::MicroVmSpec;
+use crate::types::NetworkInterface;
 
 #[test]
-fn a_listing_keeps_the_token_and_drops_documents() {
+fn a_listing_keeps_the_token_and_addresses_and_drops_documents() {
     let metadata = [("meta-data", "a"), ("token", "dG9rZW4="), ("user-data", "b"), ("vendor-data", "c")];
+    let address =
+        Some(StaticAddress { address: "10.1.0.5/24".into(), gateway: Some("10.1.0.1/24".into()), nameservers: vec!["10.1.0.2".into()] });
+    let interface = |device: &str| NetworkInterface { device_id: device.into(), ..NetworkInterface::default() };
     let spec = MicroVmSpec {
         id: "m1".into(),
         namespace: "team".into(),
         vcpu: 2,
         memory_in_mb: 1024,
+        interfaces: vec![interface("eth0"), NetworkInterface { address, ..interface("eth1") }],
         labels: [("unread".into(), "x".into())].into(),
         metadata: metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         uid: Some("01HZ".into()),
@@ -33,6 +38,7 @@ fn a_listing_keeps_the_token_and_drops_documents() {
             version: 7,
             vcpu: 2,
             memory_in_mb: 1024,
+            addresses: vec!["10.1.0.5/24".into()],
             metadata: [("token".to_owned(), "dG9rZW4=".to_owned())].into(),
             status,
         }]

@@ -295,8 +295,12 @@ fn uid(number: u8) -> String {
     format!("v{number}")
 }
 
+fn microvm(vm: &Vm) -> Microvm {
+    Microvm { uid: uid(vm.uid), state: vm.state, addresses: Vec::new() }
+}
+
 fn held(vm: &Vm) -> Held {
-    Held { token: spec::token(&format!("u{}", vm.token)), microvm: Microvm { uid: uid(vm.uid), state: vm.state } }
+    Held { token: spec::token(&format!("u{}", vm.token)), microvm: microvm(vm) }
 }
 
 impl World for Lab {

@@ -107,7 +107,7 @@ pub(crate) enum Errand {
 /// What a look at one microVM found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Got {
-    There(State),
+    There(Microvm),
     Gone,
     /// The host did not say.
     Failed,
@@ -313,7 +313,9 @@ impl Cache {
             return self.waits_no_more(name, began);
         }
         self.learn(name, began, |microvms| match got {
-            Got::There(state) => microvms.iter_mut().filter(|held| held.microvm.uid == uid).for_each(|held| held.microvm.state = state),
+            Got::There(now) => {
+                microvms.iter_mut().filter(|held| held.microvm.uid == uid).for_each(|held| held.microvm.clone_from(&now));
+            }
             Got::Gone | Got::Failed => microvms.retain(|held| held.microvm.uid != uid),
         })
     }

@@ -30,7 +30,7 @@ fn subject<'a>() -> Subject<'a> {
 }
 
 fn microvm(uid: &str, state: State) -> Microvm {
-    Microvm { uid: uid.into(), state }
+    Microvm { uid: uid.into(), state, addresses: Vec::new() }
 }
 
 fn seen(states: &[(&str, State)]) -> Observed {
@@ -201,6 +201,26 @@ fn present_by_state() {
         let blocked = Blocked::new(HOST_UNREACHABLE, format!("host {HOST}"), why);
         assert_eq!(present(&outside), Present::Unknown(blocked.clone()));
         assert_eq!(Microvms::absent(&subject(), &claim(), &wish(), &outside), Absent::Unknown(blocked));
+    }
+}
+
+#[test]
+fn addresses_are_the_specs_or_else_the_hosts_or_its_nodes_or_else_those_told_before() {
+    let address = |address: &&str| MachineAddress::new(MachineAddressType::InternalIp, *address);
+    let all = |known: &[&str]| -> Vec<MachineAddress> { known.iter().map(address).collect() };
+    type Case = ([&'static [&'static str]; 3], &'static [&'static str]);
+    let cases: [Case; 5] = [
+        ([&["spec"], &["host"], &["told"]], &["spec"]),
+        ([&[], &["host", "other"], &["told"]], &["host", "other"]),
+        ([&[], &[], &["told"]], &["told"]),
+        ([&["spec"], &[], &[]], &["spec"]),
+        ([&[], &[], &[]], &[]),
+    ];
+    for ([spec, host, told], expected) in cases {
+        let wish = Wish { addresses: all(spec), told: all(told), ..wish() };
+        let seen = Observed::Seen(vec![Microvm { addresses: all(host), ..microvm("1", State::Created) }]);
+        let Present::Something(found, _) = Microvms::present(&subject(), &claim(), &wish, &seen) else { panic!("it is there") };
+        assert_eq!(found.addresses, all(expected), "{spec:?} {host:?} {told:?}");
     }
 }
 

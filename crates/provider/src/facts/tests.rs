@@ -25,11 +25,12 @@ fn a_machine_is_read_no_further_than_needed() {
             "clusterName": "c", "failureDomain": "zone", "bootstrap": {"dataSecretName": "s", "configRef": {"name": "x"}},
             "infrastructureRef": {"apiGroup": "cluster.x-k8s.io", "kind": "Machine", "name": "i"}, "version": "v1.36.3",
         },
-        "status": {"phase": "Running"},
+        "status": {"phase": "Running", "nodeRef": {"name": "node"}},
     });
     let facts = machine(object);
     assert_eq!((facts.uid.as_str(), facts.cluster.as_str(), facts.control_plane), ("u", "c", true));
     assert_eq!((facts.failure_domain.as_deref(), facts.data_secret.as_deref()), (Some("zone"), Some("s")));
+    assert_eq!(facts.node.as_deref(), Some("node"));
     assert_eq!(facts.infrastructure.to::<views::Machine>(), Some("i"));
     assert_eq!(facts.infrastructure.to::<views::Cluster>(), None, "of another kind");
 }
@@ -37,7 +38,10 @@ fn a_machine_is_read_no_further_than_needed() {
 #[test]
 fn a_machine_without_anything_is_read_too() {
     let facts = machine(json!({"metadata": {}, "spec": {"failureDomain": ""}}));
-    assert_eq!((facts.failure_domain, facts.data_secret, facts.control_plane), (None, None, false));
+    assert_eq!((facts.failure_domain, facts.data_secret, facts.control_plane, facts.node), (None, None, false, None));
+    for status in [json!({}), json!({"nodeRef": {}}), json!({"nodeRef": {"name": ""}})] {
+        assert_eq!(machine(json!({"metadata": {}, "spec": {}, "status": status})).node, None, "{status}");
+    }
 }
 
 #[test]

@@ -394,7 +394,7 @@ impl Lab {
                 if let Some(Get { name: of, uid: wanted, shown: shown @ None, .. }) = gets.get_mut(i) {
                     *shown = Some(if let Some(wanted) = wanted {
                         let there = vms.iter().find(|vm| uid(vm.uid) == *wanted);
-                        let got = there.map_or(Got::Gone, |vm| Got::There(vm.state));
+                        let got = there.map_or(Got::Gone, |vm| Got::There(microvm(vm)));
                         Shown::Got(wanted.clone(), if answers { got } else { Got::Failed })
                     } else {
                         Shown::Found(answers.then(|| vms.iter().filter(|vm| name(vm.n) == *of).map(held).collect()))

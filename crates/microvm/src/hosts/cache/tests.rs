@@ -15,8 +15,12 @@ fn name(n: usize) -> Name {
     Name::new("default", format!("m{n}"))
 }
 
+fn microvm(n: usize, state: State) -> Microvm {
+    Microvm { uid: format!("uid-{n}"), state, addresses: Vec::new() }
+}
+
 fn held(n: usize, state: State) -> Held {
-    Held { token: format!("token-{n}"), microvm: Microvm { uid: format!("uid-{n}"), state } }
+    Held { token: format!("token-{n}"), microvm: microvm(n, state) }
 }
 
 fn all() -> BTreeSet<String> {
@@ -160,7 +164,7 @@ fn few_that_move_are_looked_at_one_by_one_and_many_by_a_listing() {
     assert_eq!(cache.errand(at(200)), Errand::Rest(Some(at(350))));
     assert_eq!(cache.errand(at(350)), Errand::List(all()));
     for n in 0..25 {
-        assert!(cache.got(&name(n), &format!("uid-{n}"), at(340), Got::There(State::Created)), "it is whole now");
+        assert!(cache.got(&name(n), &format!("uid-{n}"), at(340), Got::There(microvm(n, State::Created))), "it is whole now");
     }
     let few: Vec<_> = match cache.errand(at(350)) {
         Errand::Get(few) => few.into_iter().map(|(name, _)| name).collect(),
@@ -178,8 +182,8 @@ fn a_newer_look_is_never_replaced_by_an_older_one() {
     cache.created(&name(1), held(1, State::Pending), at(150));
     list(&mut cache, 100, Vec::new());
     assert_eq!(look(&mut cache, 1, None), Some((at(150), seen(1, State::Pending))));
-    assert!(cache.got(&name(1), "uid-1", at(300), Got::There(State::Created)));
-    assert!(!cache.got(&name(1), "uid-1", at(200), Got::There(State::Pending)), "an answer that was long on its way");
+    assert!(cache.got(&name(1), "uid-1", at(300), Got::There(microvm(1, State::Created))));
+    assert!(!cache.got(&name(1), "uid-1", at(200), Got::There(microvm(1, State::Pending))), "an answer that was long on its way");
     assert_eq!(look(&mut cache, 1, None), Some((at(300), seen(1, State::Created))));
     assert!(cache.got(&name(1), "uid-1", at(400), Got::Gone));
     list(&mut cache, 350, vec![(name(1), held(1, State::Created))]);
@@ -297,7 +301,7 @@ proptest! {
                     }
                 }
                 1 if newest[n].1 => {
-                    let got = if there { Got::There(State::Created) } else { Got::Gone };
+                    let got = if there { Got::There(microvm(n, State::Created)) } else { Got::Gone };
                     cache.got(&name(n), &format!("uid-{n}"), at(began), got);
                     if began >= newest[n].0 {
                         newest[n] = (began, there);
