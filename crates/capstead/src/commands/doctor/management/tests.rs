@@ -27,9 +27,10 @@ fn only_what_was_asked_for_is_listed_and_never_without_a_limit() {
     assert_eq!(some[0], "/apis/cluster.x-k8s.io/v1beta2/namespaces/team/clusters?limit=500&fieldSelector=metadata.name=one");
     let label = "?limit=500&labelSelector=cluster.x-k8s.io/cluster-name=one";
     assert_eq!(some[5], format!("/apis/infrastructure.cluster.x-k8s.io/v1alpha2/namespaces/team/microvmmachines{label}"));
+    assert_eq!(some[6], format!("/apis/infrastructure.cluster.x-k8s.io/v1alpha2/namespaces/team/externalloadbalancers{label}"));
     // Managers are looked at wherever they are.
-    assert_eq!(some[6..], all[6..]);
-    assert_eq!(all[6], "/apis/apps/v1/deployments?limit=500&labelSelector=cluster.x-k8s.io/provider");
+    assert_eq!(some[7..], all[7..]);
+    assert_eq!(all[7], "/apis/apps/v1/deployments?limit=500&labelSelector=cluster.x-k8s.io/provider");
 }
 
 #[test]
