@@ -1,6 +1,7 @@
 //! A plane with one host of ours, in a network of their own, after a cluster came up there. What is told of others is read here.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -178,7 +179,6 @@ impl Place {
 }
 
 fn write_program(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
 }

@@ -258,7 +258,8 @@ impl Host {
     async fn get(&self, uid: &str) -> Got {
         let Ok(client) = self.client().await else { return Got::Failed };
         match client.get(uid).await {
-            Ok(microvm) => Got::There(told(microvm)),
+            // It was asked for by its uid: an answer without one names no other.
+            Ok(microvm) => Got::There(Microvm { uid: uid.to_owned(), ..told(microvm) }),
             Err(CallError::NotFound { .. }) => Got::Gone,
             Err(error) => {
                 tracing::debug!(cause = error_chain(&error), "a microVM cannot be looked at");
