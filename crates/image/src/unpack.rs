@@ -232,6 +232,10 @@ impl<W: Write> Unpacker<W> {
             if name.len() > LONGEST_NAME {
                 return Err(Refusal::Path { limit: LONGEST_NAME });
             }
+            // A link that an entry goes through may name what no entry may.
+            if name.starts_with(WHITEOUT) {
+                return Err(Refusal::Whiteout);
+            }
             self.remember(name.len())?;
             let made = self.tree.add(Inode { meta: Meta::default(), kind: Kind::Directory(BTreeMap::new()) });
             self.put(folder, &name, made);

@@ -197,6 +197,8 @@ fn nothing_leads_out_of_the_image() {
     for path in [".wh.", ".wh..", ".wh...", "etc/.wh.", ".wh.etc/x"] {
         assert_eq!(refusal(Layer::default().file(path, b"")), Refusal::Whiteout, "{path}");
     }
+    // Nor do folders that are made where a link leads.
+    assert_eq!(refusal(Layer::default().link("a", ".wh.a").folder("a/b")), Refusal::Whiteout);
     assert_eq!(refusal(Layer::default().link("x", "")), Refusal::EmptyTarget);
 }
 
