@@ -76,7 +76,7 @@ TEST_ARTEFACTS ?= $(HOME)/flintlock/_artefacts
 E2E_ARGS ?=
 E2E_HOSTS = $(E2E_FLINTLOCK_HOSTS)$(findstring e2e.flintlock-hosts,$(E2E_ARGS))$(findstring own-hosts,$(E2E_ARGS))
 # Without addresses of hosts it starts two of its own.
-E2E_GIVEN = $(if $(E2E_HOSTS),,--own-hosts 2) $(if $(E2E_FLINTLOCK_HOSTS),-e2e.flintlock-hosts $(E2E_FLINTLOCK_HOSTS)) $(if $(E2E_CAPMVM_VIP),-e2e.capmvm.vip-address=$(E2E_CAPMVM_VIP))
+E2E_GIVEN = $(if $(E2E_HOSTS),,--own-hosts 2 --isolated) $(if $(E2E_FLINTLOCK_HOSTS),-e2e.flintlock-hosts $(E2E_FLINTLOCK_HOSTS)) $(if $(E2E_CAPMVM_VIP),-e2e.capmvm.vip-address=$(E2E_CAPMVM_VIP))
 E2E = $(CAPSTEAD) e2e -e2e.artefact-dir $(TEST_ARTEFACTS) $(if $(E2E_CONFIG),-e2e.config=$(E2E_CONFIG))
 
 .PHONY: e2e
@@ -104,7 +104,7 @@ e2e-with-flintlock-mock-retain-artifacts: build # The same, and leave clusters a
 
 .PHONY: e2e-upgrade
 e2e-upgrade: build ## Upgrade a cluster of real nodes by a minor version, and kill a worker's microVM (40 minutes; the first time another node is built)
-	@$(CAPSTEAD) e2e -e2e.artefact-dir $(TEST_ARTEFACTS) --own-hosts 1 -e2e.config tests/e2e/upgrade.yaml $(E2E_ARGS)
+	@$(CAPSTEAD) e2e -e2e.artefact-dir $(TEST_ARTEFACTS) --own-hosts 1 --isolated -e2e.config tests/e2e/upgrade.yaml $(E2E_ARGS)
 
 .PHONY: e2e-faults
 e2e-faults: build ## Put ten faults into clusters of real nodes; each must be told by a condition or by `capstead debug` (an hour)

@@ -34,7 +34,7 @@ fn targets_run_the_suite_with_their_options() {
         (&["e2e-with-flintlock-mock-retain-artifacts"], "-e2e.use-flintlock-mock -e2e.skip-cleanup"),
         (&["e2e-with-flintlock", hosts, "E2E_CAPMVM_VIP=10.0.0.9"], "-e2e.flintlock-hosts a:1,b:2 -e2e.capmvm.vip-address=10.0.0.9"),
         (&["e2e-with-flintlock-retain-artifacts", hosts], "-e2e.flintlock-hosts a:1,b:2 -e2e.skip-cleanup"),
-        (&["e2e-with-flintlock"], "--own-hosts 2"),
+        (&["e2e-with-flintlock"], "--own-hosts 2 --isolated"),
         (&["e2e-with-flintlock", "E2E_ARGS=-e2e.flintlock-hosts=c:3"], "-e2e.flintlock-hosts=c:3"),
     ];
     for (words, expected) in cases {

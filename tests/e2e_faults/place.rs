@@ -58,8 +58,18 @@ impl Place {
         assert!(made.success());
         let public = fs::read_to_string(key.with_extension("pub")).unwrap();
         let [folder, config] = [&artefacts, &config].map(|path| path.to_str().unwrap());
-        let words =
-            ["e2e", "--own-hosts=1", "--name", &plane.name, "-e2e.artefact-dir", folder, "-e2e.config", config, "-e2e.skip-cleanup"];
+        let words = [
+            "e2e",
+            "--own-hosts=1",
+            "--isolated",
+            "--name",
+            &plane.name,
+            "-e2e.artefact-dir",
+            folder,
+            "-e2e.config",
+            config,
+            "-e2e.skip-cleanup",
+        ];
         let clean = ["E2E_FLINTLOCK_HOSTS", "E2E_FLINTLOCK_HOST", "E2E_CAPMVM_VIP", "E2E_CONFIG"];
         let suite = clean.iter().fold(plane.command(&words), |command, name| command.without(name));
         let ran = suite.env("MVM_SSH_KEYS", format!("[{{user: root, authorizedKeys: [{:?}]}}]", public.trim())).run();

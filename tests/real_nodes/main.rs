@@ -29,7 +29,8 @@ fn a_cluster_of_real_nodes_comes_up_serves_and_leaves_nothing() {
     let (artefacts, config) = (plane.scratch().join("artefacts"), plane.scratch().join("e2e.yaml"));
     fs::write(&config, SUITE).unwrap();
     let [folder, config] = [&artefacts, &config].map(|path| path.to_str().unwrap());
-    let words = ["e2e", "--own-hosts=1", "--name", &plane.name, "-e2e.artefact-dir", folder, "-e2e.config", config, "-o", "json"];
+    let words =
+        ["e2e", "--own-hosts=1", "--isolated", "--name", &plane.name, "-e2e.artefact-dir", folder, "-e2e.config", config, "-o", "json"];
     let clean = ["E2E_FLINTLOCK_HOSTS", "E2E_FLINTLOCK_HOST", "E2E_CAPMVM_VIP", "E2E_CONFIG"];
     let ran = clean.iter().fold(plane.command(&words), |command, name| command.without(name)).run();
     eprintln!("{}", ran.err);

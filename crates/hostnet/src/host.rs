@@ -261,7 +261,7 @@ impl HostNet {
     fn lan<'a>(&'a self, name: &'a str) -> Lan<'a> {
         let Config { dir, instance, agent, owner, .. } = self.config.as_ref();
         let owner = owner.filter(|_| rustix::process::geteuid().is_root());
-        Lan { dir, instance, name, plan: self.plan, agent, owner }
+        Lan { dir, instance, name, plan: self.plan, agent, owner, isolated: false }
     }
 
     /// Removes all that a microVM has; a LAN with the last microVM in it. Its VMM must have ended. That there is nothing is no error.

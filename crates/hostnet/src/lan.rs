@@ -143,6 +143,8 @@ pub struct Lan<'a> {
     pub agent: &'a [OsString],
     /// The user of its VMMs where we are root and they are not: then it has no user namespace, in which there would be no other user than ours.
     pub owner: Option<u32>,
+    /// What is within reaches nothing outside. Ports that lead in do, and there are still DHCP and a name server, which knows no name.
+    pub isolated: bool,
 }
 
 impl Lan<'_> {
@@ -169,6 +171,10 @@ impl Lan<'_> {
         api.push(self.socket());
         // Guests do not reach what listens on the host's loopback address.
         let mut args = vec![api, format!("--cidr={}", self.plan.network).into(), "--disable-host-loopback".into()];
+        if self.isolated {
+            // From there the kernel leads nowhere but to this machine itself, which is barred already.
+            args.push(format!("--outbound-addr={}", Ipv4Addr::LOCALHOST).into());
+        }
         if self.has_users(holder) {
             args.push(format!("--userns-path=/proc/{holder}/ns/user").into());
         }

@@ -175,7 +175,7 @@ impl Config {
             "apply" => "wait-cluster",
             "control-plane" => "wait-control-plane",
             "workers" => "wait-worker-nodes",
-            "nginx" => "wait-deployment",
+            "nginx" | "settled" => "wait-deployment",
             "service" | "service-after" => "wait-service",
             "upgrade" | "upgrade-workers" => "wait-machine-upgrade",
             "replace" => "wait-machine-remediation",

@@ -11,9 +11,23 @@ const ALONE: [(&str, &str); 1] = [("leader-elect", "false")];
 const ETCD: [(&str, &str); 2] = [("heartbeat-interval", "1000"), ("election-timeout", "10000")];
 const SLOW: [(&str, &str); 3] =
     [("leader-elect-lease-duration", "60s"), ("leader-elect-renew-deadline", "45s"), ("leader-elect-retry-period", "10s")];
+/// Where kubeadm finds what is changed in the control plane's static pods.
+const PATCHES: &str = "/etc/kubernetes/patches";
+/// The static pods, the share of CPU each asks for, and whether it is asked if it is ready: every second, by a new connection. kubeadm asks more CPU for the
+/// API server than for etcd, and gives up joining when one answer of etcd's takes 2 s.
+const PODS: [(&str, &str, bool); 4] = [
+    ("etcd", "600m", true),
+    ("kube-apiserver", "250m", true),
+    ("kube-controller-manager", "200m", false),
+    ("kube-scheduler", "100m", true),
+];
+/// How often they are asked instead, in seconds, as they are asked if they live.
+const ASK: u64 = 10;
+/// How often each may fail to say that it lives before it is started anew: that costs more than it mends.
+const SILENT: u64 = KUBEADM / ASK;
 
-/// Gives kubeadm time, and takes from the control plane what costs more than it is worth there: large keys, and elections of leaders, which are lost when the
-/// machine stands still for a moment. Where it has several machines, if only while they are `rolled`, leaders get time instead, those of etcd as well.
+/// Gives kubeadm and the kubelet time, and takes from the control plane what costs more than it is worth there: large keys, and elections of leaders, which are
+/// lost when the machine stands still for a moment. Where it has several machines, if only while they are `rolled`, leaders get time instead, those of etcd as well.
 pub fn give(objects: &mut [Value], rolled: bool) {
     let timeouts: Value = [
         "controlPlaneComponentHealthCheckSeconds",
@@ -34,6 +48,10 @@ pub fn give(objects: &mut [Value], rolled: bool) {
                 let kubeadm = &mut object["spec"]["kubeadmConfigSpec"];
                 kubeadm["initConfiguration"]["timeouts"] = timeouts.clone();
                 kubeadm["joinConfiguration"]["timeouts"] = timeouts.clone();
+                for begun in ["initConfiguration", "joinConfiguration"] {
+                    kubeadm[begun]["patches"]["directory"] = PATCHES.into();
+                }
+                put(&mut kubeadm["files"], "path", PODS.map(patch));
                 let cluster = &mut kubeadm["clusterConfiguration"];
                 cluster["encryptionAlgorithm"] = "ECDSA-P256".into();
                 for part in ["controllerManager", "scheduler"] {
@@ -49,12 +67,28 @@ pub fn give(objects: &mut [Value], rolled: bool) {
     }
 }
 
-/// Puts arguments among others, in the place of those of the same names.
 fn tell(arguments: &mut Value, told: &[(&str, &str)]) {
-    let mut all = arguments.as_array().cloned().unwrap_or_default();
-    all.retain(|argument| told.iter().all(|(name, _)| argument["name"] != *name));
-    all.extend(told.iter().map(|(name, value)| json!({"name": name, "value": value})));
-    *arguments = all.into();
+    put(arguments, "name", told.iter().map(|(name, value)| json!({"name": name, "value": value})));
+}
+
+/// The file by which kubeadm changes one static pod.
+fn patch((name, cpu, readiness): (&str, &str, bool)) -> Value {
+    let mut container = json!({"name": name, "livenessProbe": {"failureThreshold": SILENT}, "resources": {"requests": {"cpu": cpu}}});
+    if readiness {
+        container["readinessProbe"] = json!({"periodSeconds": ASK});
+    }
+    let content = json!({"spec": {"containers": [container]}}).to_string();
+    json!({"path": format!("{PATCHES}/{name}+strategic.json"), "owner": "root:root", "permissions": "0600", "content": content})
+}
+
+/// Puts items among others, in the place of those that have the same `key`.
+fn put(items: &mut Value, key: &str, more: impl IntoIterator<Item = Value>) {
+    let mut all = items.as_array().cloned().unwrap_or_default();
+    for item in more {
+        all.retain(|other| other[key] != item[key]);
+        all.push(item);
+    }
+    *items = all.into();
 }
 
 #[cfg(test)]

@@ -54,6 +54,8 @@ pub enum Workload {
     Seen {
         /// nginx, where it is deployed.
         deployment: Option<Box<Value>>,
+        /// All its Deployments and DaemonSets, where they were asked for.
+        system: Vec<Value>,
         /// What came of a request through nginx's Service: a page, or why none.
         answer: Result<(), String>,
     },
@@ -104,6 +106,8 @@ pub enum Stage {
     Nginx,
     /// nginx answers through its Service.
     Service,
+    /// All that the cluster runs by itself runs on every node, before anything is changed.
+    Settled,
     /// The control plane has the new version.
     Upgrade,
     /// So have the workers.
@@ -123,17 +127,20 @@ pub struct Wants {
     pub workload: bool,
     /// And nginx, through its Service.
     pub answer: bool,
+    /// And what it runs by itself.
+    pub system: bool,
 }
 
 impl Stage {
     /// All, in their order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Apply,
         Self::ControlPlane,
         Self::Workers,
         Self::Hosts,
         Self::Nginx,
         Self::Service,
+        Self::Settled,
         Self::Upgrade,
         Self::UpgradeWorkers,
         Self::Replace,
@@ -145,7 +152,7 @@ impl Stage {
     pub fn of(wish: &Wish) -> impl Iterator<Item = Self> + use<> {
         let (upgrade, replaces) = (wish.upgrade.is_some(), wish.replaces);
         Self::ALL.into_iter().filter(move |stage| match stage {
-            Self::Upgrade | Self::UpgradeWorkers => upgrade,
+            Self::Settled | Self::Upgrade | Self::UpgradeWorkers => upgrade,
             Self::Replace => replaces,
             Self::Still => upgrade || replaces,
             _ => true,
@@ -162,6 +169,7 @@ impl Stage {
             Self::Hosts => "hosts",
             Self::Nginx => "nginx",
             Self::Service => "service",
+            Self::Settled => "settled",
             Self::Upgrade => "upgrade",
             Self::UpgradeWorkers => "upgrade-workers",
             Self::Replace => "replace",
@@ -180,6 +188,7 @@ impl Stage {
             Self::Hosts => "every given host is used",
             Self::Nginx => "nginx runs in the cluster",
             Self::Service => "nginx answers through its Service",
+            Self::Settled => "all that belongs to the cluster runs on every node",
             Self::Upgrade => "the control plane's machines have the new version",
             Self::UpgradeWorkers => "the workers have the new version",
             Self::Replace => "a worker that lost its microVM is replaced",
@@ -197,6 +206,7 @@ impl Stage {
             Self::Workers => (10, 75),
             Self::Hosts | Self::Service | Self::Still => (1, 2),
             Self::Nginx => (2, 50),
+            Self::Settled => (1, 90),
             Self::Upgrade => (20, 420),
             Self::UpgradeWorkers | Self::Replace => (15, 240),
             Self::Delete => (15, 30),
@@ -208,7 +218,8 @@ impl Stage {
     #[must_use]
     pub fn wants(self) -> Wants {
         let answer = matches!(self, Self::Service | Self::Still);
-        Wants { workload: answer || self == Self::Nginx, answer }
+        let system = self == Self::Settled;
+        Wants { workload: answer || system || self == Self::Nginx, answer, system }
     }
 
     /// Why it is not gone through at all.
@@ -229,6 +240,7 @@ impl Stage {
             Self::Hosts => unless(hosts(wish, &seen.look)),
             Self::Nginx => nginx(&seen.workload),
             Self::Service | Self::Still => service(&seen.workload),
+            Self::Settled => settled(&seen.workload),
             Self::Upgrade => upgrade(wish, &seen.look),
             Self::UpgradeWorkers => upgrade_workers(wish, &seen.look),
             Self::Replace => replace(wish, seen),
@@ -309,6 +321,23 @@ fn service(workload: &Workload) -> Next {
         Workload::Silent(why) => Next::Wait(vec![format!("the cluster does not answer: {why}")]),
         Workload::Unasked => Next::Wait(vec!["the cluster was not asked yet".into()]),
     }
+}
+
+fn settled(workload: &Workload) -> Next {
+    match workload {
+        Workload::Seen { system, .. } => unless(system.iter().filter_map(unready).collect()),
+        Workload::Silent(why) => Next::Wait(vec![format!("the cluster does not answer: {why}")]),
+        Workload::Unasked => Next::Wait(vec!["the cluster was not asked yet".into()]),
+    }
+}
+
+/// How many pods of a Deployment or DaemonSet are missing, if any are.
+fn unready(owner: &Value) -> Option<String> {
+    let (status, wanted) = (&owner["status"], &owner["spec"]["replicas"]);
+    let [wanted, ready] =
+        if wanted.is_u64() { [wanted, &status["readyReplicas"]] } else { [&status["desiredNumberScheduled"], &status["numberReady"]] };
+    let [wanted, ready] = [wanted, ready].map(|number| number.as_u64().unwrap_or(0));
+    (ready < wanted).then(|| format!("{}: {ready} of {wanted} pods are ready", named(owner)))
 }
 
 fn upgrade(wish: &Wish, look: &Look) -> Next {

@@ -26,6 +26,9 @@ pub struct Demo {
     /// Take all of it down: plane, microVMs, network, files. What was built stays in the cache
     #[arg(long, conflicts_with_all = ["simulated", "keep"])]
     pub down: bool,
+    /// Let the machines reach nothing outside their own network: all that they need is in their images
+    #[arg(long, conflicts_with = "simulated")]
+    pub isolated: bool,
     /// The plane's name
     #[arg(long, default_value = "demo")]
     pub name: String,

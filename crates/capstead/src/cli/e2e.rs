@@ -42,6 +42,9 @@ pub struct E2e {
     /// Start so many hosts of ours beside the management cluster, all in a network of their own: real microVMs, and no root. Images are built the first time
     #[arg(long, value_name = "N", conflicts_with = "use_flintlock_mock", value_parser = clap::value_parser!(u16).range(1..=10))]
     pub own_hosts: Option<u16>,
+    /// Let the microVMs of --own-hosts reach nothing outside their own network: all that they need is in their images
+    #[arg(long, requires = "own_hosts")]
+    pub isolated: bool,
     /// The control plane's address: free, in the machines' network, and reachable from the management cluster [default: 192.168.1.25; an own one on
     /// simulated hosts]
     #[arg(long = "e2e.capmvm.vip-address", value_name = "IP", env = "E2E_CAPMVM_VIP")]

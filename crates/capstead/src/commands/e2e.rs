@@ -49,7 +49,7 @@ pub async fn run(config: &Config, args: E2e) -> anyhow::Result<ExitCode> {
         }
     };
     if let (Hosts::Own { count }, Some(layout)) = (&settings.hosts, &site.layout) {
-        let lan = Lan::of(layout)?;
+        let lan = Lan::of(layout)?.isolated(args.isolated);
         if !lan.is_here() {
             let patience = settings.limit(SUITE, "plane");
             let place = Place { layout: layout.clone(), cache: site.cache.clone(), binaries: &args.binaries, patience };

@@ -52,6 +52,7 @@ pub struct Lan {
     instance: String,
     plan: lan::Plan,
     agent: Vec<OsString>,
+    isolated: bool,
 }
 
 impl Lan {
@@ -65,7 +66,12 @@ impl Lan {
         let digest = Sha256::digest(layout.dir().as_os_str().as_encoded_bytes());
         let instance = format!("plane-{:08x}", digest.iter().take(4).fold(0_u32, |number, byte| (number << 8) | u32::from(*byte)));
         let plan = lan::Plan::new("network", NETWORK.parse().context("the network's address")?)?;
-        Ok(Self { dir, instance, plan, agent: host::agent()? })
+        Ok(Self { dir, instance, plan, agent: host::agent()?, isolated: false })
+    }
+
+    /// The same, from which nothing outside is reached. One that is up stays as it is.
+    pub fn isolated(self, isolated: bool) -> Self {
+        Self { isolated, ..self }
     }
 
     /// That of a plane, if it is up.
@@ -79,7 +85,8 @@ impl Lan {
     }
 
     fn lan(&self) -> lan::Lan<'_> {
-        lan::Lan { dir: &self.dir, instance: &self.instance, name: NAME, plan: self.plan, agent: &self.agent, owner: None }
+        let Self { dir, instance, plan, agent, isolated } = self;
+        lan::Lan { dir, instance, name: NAME, plan: *plan, agent, owner: None, isolated: *isolated }
     }
 
     /// A folder for sockets, whose paths must be short.

@@ -163,6 +163,7 @@ impl Real {
             ("VIP_PROVIDER", "keepalived".into()),
             // An emulated machine needs a second for each.
             ("VIP_CHECK_SECONDS", "15".into()),
+            ("FLANNEL_IPTABLES_RESYNC", "60".into()),
             ("FLANNEL_IMAGE", format!("ghcr.io/flannel-io/flannel:{FLANNEL}")),
             ("FLANNEL_CNI_PLUGIN_IMAGE", format!("ghcr.io/flannel-io/flannel-cni-plugin:{FLANNEL}")),
         ];

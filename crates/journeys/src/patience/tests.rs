@@ -14,6 +14,17 @@ fn kubeadm_gets_time_and_a_lone_control_plane_holds_no_elections() {
     let no_election = json!({"name": "leader-elect", "value": "false"});
     assert_eq!(kubeadm["clusterConfiguration"]["scheduler"]["extraArgs"], json!([{"name": "v", "value": "2"}, no_election]));
     assert_eq!(kubeadm["clusterConfiguration"]["controllerManager"]["extraArgs"], json!([no_election]));
+    assert_eq!(kubeadm["joinConfiguration"]["patches"]["directory"], PATCHES);
+    let file = &kubeadm["files"][1];
+    assert_eq!(file["path"], "/etc/kubernetes/patches/kube-apiserver+strategic.json");
+    let pod: Value = serde_json::from_str(file["content"].as_str().unwrap()).unwrap();
+    assert_eq!(pod["spec"]["containers"][0]["livenessProbe"]["failureThreshold"], SILENT);
+    assert_eq!(pod["spec"]["containers"][0]["readinessProbe"], json!({"periodSeconds": ASK}));
+    let unasked = kubeadm["files"][2]["content"].as_str().unwrap();
+    assert!(
+        unasked.contains("kube-controller-manager") && !unasked.contains("readinessProbe"),
+        "a probe that asks nobody is refused: {unasked}"
+    );
     let controller_manager =
         |object: &Value| object["spec"]["kubeadmConfigSpec"]["clusterConfiguration"]["controllerManager"]["extraArgs"].to_string();
     assert!(controller_manager(&objects[1]).contains("60s"), "of three, one is the leader");

@@ -38,7 +38,7 @@ fn up() -> Seen {
     ];
     let look = Look { objects, hosts: vec![host("h:1", &["cp"]), host("h:2", &["worker"])] };
     let deployment = object("Deployment", "nginx", &[("Available", "True")]);
-    let workload = Workload::Seen { deployment: Some(Box::new(deployment)), answer: Ok(()) };
+    let workload = Workload::Seen { deployment: Some(Box::new(deployment)), answer: Ok(()), system: Vec::new() };
     Seen { applied: true, namespace: true, look, workload, lost: None }
 }
 
@@ -107,13 +107,13 @@ fn nginx_is_deployed_once_and_waited_for() {
     let mut seen = up();
     seen.workload = Workload::Silent("refused".into());
     assert_eq!(missing(Stage::Nginx, &seen), ["the cluster does not answer: refused"]);
-    seen.workload = Workload::Seen { deployment: None, answer: Err("404".into()) };
+    seen.workload = Workload::Seen { deployment: None, answer: Err("404".into()), system: Vec::new() };
     assert_eq!(Stage::Nginx.next(&WISH, &seen), Next::Do(Step::Deploy));
     assert_eq!(missing(Stage::Service, &seen), ["nginx does not answer through its Service: 404"]);
     let mut deployment = object("Deployment", "nginx", &[("Available", "True")]);
     deployment["spec"]["replicas"] = 2.into();
     deployment["status"]["readyReplicas"] = 1.into();
-    seen.workload = Workload::Seen { deployment: Some(Box::new(deployment)), answer: Ok(()) };
+    seen.workload = Workload::Seen { deployment: Some(Box::new(deployment)), answer: Ok(()), system: Vec::new() };
     assert_eq!(missing(Stage::Nginx, &seen), ["Deployment/nginx: 1 of 2 pods are ready"]);
     assert_eq!(Stage::Service.left_out(&WISH), None);
     assert!(Stage::Service.left_out(&Wish { answers: false, ..WISH }).is_some());
@@ -155,6 +155,24 @@ fn of_version(version: &str) -> Seen {
 }
 
 #[test]
+fn nothing_is_changed_before_all_that_belongs_to_the_cluster_runs() {
+    let mut seen = up();
+    let told = |seen: &mut Seen, system: [Value; 2]| {
+        seen.workload = Workload::Seen { deployment: None, answer: Err("it was not asked".into()), system: system.into() };
+        Stage::Settled.next(&WISH, seen)
+    };
+    let [mut coredns, mut proxy] = [object("Deployment", "coredns", &[]), object("DaemonSet", "kube-proxy", &[])];
+    coredns["spec"]["replicas"] = 2.into();
+    proxy["status"] = json!({"desiredNumberScheduled": 2, "numberReady": 1});
+    let expected = ["Deployment/coredns: 0 of 2 pods are ready", "DaemonSet/kube-proxy: 1 of 2 pods are ready"];
+    assert_eq!(told(&mut seen, [coredns.clone(), proxy.clone()]), Next::Wait(expected.map(str::to_owned).into()));
+    coredns["status"]["readyReplicas"] = 2.into();
+    proxy["status"]["numberReady"] = 2.into();
+    assert_eq!(told(&mut seen, [coredns, proxy]), Next::Over);
+    assert!(Stage::Settled.wants().system);
+}
+
+#[test]
 fn an_upgrade_is_over_when_every_kubelet_says_so() {
     let wish = Wish { upgrade: Some("v1.36.3".into()), ..WISH };
     let mut seen = of_version("v1.35.4");
@@ -190,5 +208,5 @@ fn a_cluster_goes_through_no_more_than_is_wished() {
     let plain = ["apply", "control-plane", "workers", "hosts", "nginx", "service", "delete"];
     assert_eq!(names(&WISH), plain);
     let all = names(&Wish { upgrade: Some("v1.36.3".into()), replaces: true, ..WISH });
-    assert_eq!(all[6..], ["upgrade", "upgrade-workers", "replace", "service-after", "delete"]);
+    assert_eq!(all[6..], ["settled", "upgrade", "upgrade-workers", "replace", "service-after", "delete"]);
 }

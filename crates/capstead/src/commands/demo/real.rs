@@ -44,7 +44,7 @@ const PART: &str = "demo";
 pub async fn run(config: &Config, args: &Demo) -> anyhow::Result<ExitCode> {
     let layout = Layout::new(&config.data_dir(args.data_dir.as_ref()), &args.name)?;
     let cache = config.cache_dir(args.cache_dir.as_ref())?;
-    let lan = Lan::of(&layout)?;
+    let lan = Lan::of(&layout)?.isolated(args.isolated);
     if args.down {
         return down(&layout, &lan, &cache).await.map(|()| ExitCode::SUCCESS);
     }

@@ -46,6 +46,8 @@ use crate::commands::stages::Stages;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often where machines are emulated, which have little to spare for whoever looks.
+const SLOW_LOOK: Duration = Duration::from_secs(3);
 /// For a change that the API server does not answer.
 const CHANGE: Duration = Duration::from_secs(60);
 /// What machines bring when they become nodes.
@@ -270,7 +272,7 @@ impl<'a> Flow<'a> {
                 let missing: String = missing.iter().map(|missing| format!("\n  {missing}")).collect();
                 break Some(format!("after {} s this is not met:{missing}", limit.as_secs()));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(if self.ground.nodes.slow { SLOW_LOOK } else { LOOK }).await;
         };
         let passed = failure.is_none();
         stages.end(failure.map_or(Ended::Passed, Ended::Failed));

@@ -88,7 +88,22 @@ async fn asked(client: impl Future<Output = anyhow::Result<&Client>>, wants: Wan
         true => page(client).await,
         false => Err("it was not asked".into()),
     };
-    Ok(Workload::Seen { deployment, answer })
+    let system = if wants.system { system(client).await? } else { Vec::new() };
+    Ok(Workload::Seen { deployment, answer, system })
+}
+
+/// What the cluster runs, nginx among it.
+async fn system(client: &Client) -> anyhow::Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for (kind, path) in [("Deployment", "/apis/apps/v1/deployments"), ("DaemonSet", "/apis/apps/v1/daemonsets")] {
+        let mut list: Value = get(client, path).await?;
+        let items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        all.extend(items.into_iter().map(|mut item| {
+            item["kind"] = kind.into();
+            item
+        }));
+    }
+    Ok(all)
 }
 
 /// Whether somebody behind the Service gives a page: at its port on a node, or, where nodes are out of reach, asked by the API server.
