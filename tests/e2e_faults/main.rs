@@ -65,14 +65,14 @@ fn ten_faults_are_told() {
             &["control plane load balancer isn't available"],
             HOST,
         )?;
-        place.debug(&good, "node-api", "the API server is down", HOST)
+        place.debug(&good, "node-static-pod", "there is no manifest of kube-apiserver", HOST)
     });
     good.delete(&place);
 
     let registry = place.registry();
     let image = format!("{}/none:v1", registry.address);
     Cluster::new(&place, "no-image").root_image(&image).apply(&place);
-    faults.look("image missing", || place.machine("no-image", &[&image, "not found"], HOST));
+    faults.look("image missing", || place.machine("no-image", &[&image, "does not exist in registry"], HOST));
     drop(registry);
     Cluster::new(&place, "no-registry").root_image(&image).apply(&place);
     faults.look("registry down", || place.machine("no-registry", &[&image, "Connection refused"], HOST));

@@ -26,6 +26,13 @@ const ASK: u64 = 10;
 /// How often each may fail to say that it lives before it is started anew: that costs more than it mends.
 const SILENT: u64 = KUBEADM / ASK;
 
+/// How much a program's memory grows before Go looks for what is not used any more, in percent of what is. Each look stops all the program's threads.
+const GROWTH: &str = "400";
+/// The services that get a setting each for it.
+const SERVICES: [&str; 2] = ["containerd", "kubelet"];
+/// So that they have it. kubeadm starts the kubelet.
+const RELOAD: &str = "systemctl daemon-reload && systemctl restart containerd";
+
 /// Gives kubeadm and the kubelet time, and takes from the control plane what costs more than it is worth there: large keys, and elections of leaders, which are
 /// lost when the machine stands still for a moment. Where it has several machines, if only while they are `rolled`, leaders get time instead, those of etcd as well.
 pub fn give(objects: &mut [Value], rolled: bool) {
@@ -52,6 +59,7 @@ pub fn give(objects: &mut [Value], rolled: bool) {
                     kubeadm[begun]["patches"]["directory"] = PATCHES.into();
                 }
                 put(&mut kubeadm["files"], "path", PODS.map(patch));
+                services(kubeadm);
                 let cluster = &mut kubeadm["clusterConfiguration"];
                 cluster["encryptionAlgorithm"] = "ECDSA-P256".into();
                 for part in ["controllerManager", "scheduler"] {
@@ -61,7 +69,11 @@ pub fn give(objects: &mut [Value], rolled: bool) {
                     tell(&mut cluster["etcd"]["local"]["extraArgs"], &ETCD);
                 }
             }
-            Some("KubeadmConfigTemplate") => object["spec"]["template"]["spec"]["joinConfiguration"]["timeouts"] = timeouts.clone(),
+            Some("KubeadmConfigTemplate") => {
+                let kubeadm = &mut object["spec"]["template"]["spec"];
+                kubeadm["joinConfiguration"]["timeouts"] = timeouts.clone();
+                services(kubeadm);
+            }
             _ => (),
         }
     }
@@ -73,12 +85,31 @@ fn tell(arguments: &mut Value, told: &[(&str, &str)]) {
 
 /// The file by which kubeadm changes one static pod.
 fn patch((name, cpu, readiness): (&str, &str, bool)) -> Value {
-    let mut container = json!({"name": name, "livenessProbe": {"failureThreshold": SILENT}, "resources": {"requests": {"cpu": cpu}}});
+    let mut container = json!({
+        "name": name, "livenessProbe": {"failureThreshold": SILENT}, "resources": {"requests": {"cpu": cpu}},
+        "env": [{"name": "GOGC", "value": GROWTH}],
+    });
     if readiness {
         container["readinessProbe"] = json!({"periodSeconds": ASK});
     }
-    let content = json!({"spec": {"containers": [container]}}).to_string();
-    json!({"path": format!("{PATCHES}/{name}+strategic.json"), "owner": "root:root", "permissions": "0600", "content": content})
+    file(&format!("{PATCHES}/{name}+strategic.json"), &json!({"spec": {"containers": [container]}}).to_string())
+}
+
+/// The file by which systemd changes a service.
+fn setting(service: &str) -> Value {
+    file(&format!("/etc/systemd/system/{service}.service.d/slow.conf"), &format!("[Service]\nEnvironment=GOGC={GROWTH}\n"))
+}
+
+fn file(path: &str, content: &str) -> Value {
+    json!({"path": path, "owner": "root:root", "permissions": "0600", "content": content})
+}
+
+/// What every machine gets, of a control plane or not.
+fn services(kubeadm: &mut Value) {
+    put(&mut kubeadm["files"], "path", SERVICES.map(setting));
+    let commands = kubeadm["preKubeadmCommands"].as_array().cloned().unwrap_or_default();
+    kubeadm["preKubeadmCommands"] =
+        std::iter::once(RELOAD.into()).chain(commands.into_iter().filter(|command| command != RELOAD)).collect();
 }
 
 /// Puts items among others, in the place of those that have the same `key`.

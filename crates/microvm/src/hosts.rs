@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use capstead_capi::types::{MachineAddress, MachineAddressType};
 use capstead_engine::{Name, error_chain};
-use capstead_flintlock::types::{MicroVm, MicroVmSpec};
+use capstead_flintlock::types::{MicroVm, MicroVmSpec, MicroVmStatus};
 use capstead_flintlock::{Access, CallError, Client, Limits, Listed};
 use capstead_provider::Wake;
 use capstead_reconcile::Timestamp;
@@ -25,6 +25,9 @@ use crate::spec;
 use crate::validate::cidr;
 pub(crate) use cache::Own;
 use cache::{Cache, Errand, Got, Held};
+
+/// Characters of what a host tells of a microVM's state: conditions and events repeat it.
+const LONGEST_CAUSE: usize = 500;
 
 /// All hosts that machines are on.
 #[derive(Debug)]
@@ -283,7 +286,7 @@ impl Host {
 fn held(listed: Listed) -> (Name, Held) {
     let token = listed.metadata.get(spec::TOKEN).cloned().unwrap_or_default();
     let addresses = addresses(listed.addresses.iter().map(String::as_str));
-    let microvm = Microvm { uid: listed.uid, state: State::of(listed.status.state), addresses };
+    let microvm = Microvm { uid: listed.uid, state: State::of(listed.status.state), addresses, cause: cause(&listed.status) };
     (Name::new(listed.namespace, listed.name), Held { token, microvm })
 }
 
@@ -291,8 +294,13 @@ fn told(microvm: MicroVm) -> Microvm {
     let spec = microvm.spec.unwrap_or_default();
     let of_interfaces = spec.interfaces.iter().filter_map(|interface| Some(interface.address.as_ref()?.address.as_str()));
     let addresses = addresses(of_interfaces);
-    let state = microvm.status.map_or(State::Unknown, |status| State::of(status.state));
-    Microvm { uid: spec.uid.unwrap_or_default(), state, addresses }
+    let (state, cause) = microvm.status.map_or((State::Unknown, String::new()), |status| (State::of(status.state), cause(&status)));
+    Microvm { uid: spec.uid.unwrap_or_default(), state, addresses, cause }
+}
+
+/// What a host tells of a microVM's state, no longer than a condition's message should be.
+fn cause(status: &MicroVmStatus) -> String {
+    status.cause.chars().take(LONGEST_CAUSE).collect()
 }
 
 /// Addresses that a host tells. Nobody reaches a machine by a link-local one: that is how it reaches a metadata service.

@@ -119,6 +119,8 @@ pub struct Microvm {
     pub state: State,
     /// Its addresses as the host says, or else its Node.
     pub addresses: Vec<MachineAddress>,
+    /// Why it is in that state, if its host tells: ours do, in a field that flintlock's protocol has not.
+    pub cause: String,
 }
 
 /// What a host says of a microVM, the better first.
@@ -256,8 +258,12 @@ impl MachineProvider for Microvms {
                 let known = [&wish.addresses, &microvm.addresses, &wish.told].into_iter().find(|known| !known.is_empty());
                 found.addresses = known.cloned().unwrap_or_default();
             }
-            State::Failed => found.failed = Some(format!("{} failed; the protocol tells no cause, the host's log may", on())),
-            State::Pending => plan = plan.waiting(on(), "is being made by the host"),
+            State::Failed if microvm.cause.is_empty() => {
+                found.failed = Some(format!("{} failed; its host tells no cause, that host's log may", on()));
+            }
+            State::Failed => found.failed = Some(format!("{} failed: {}", on(), microvm.cause)),
+            State::Pending if microvm.cause.is_empty() => plan = plan.waiting(on(), "is being made by the host"),
+            State::Pending => plan = plan.waiting(on(), format!("is being made by the host: {}", microvm.cause)),
             State::Deleting => plan = plan.waiting(on(), "is being deleted, which this object did not ask for"),
             State::Unknown => plan = plan.waiting(on(), "is in a state that this provider does not know"),
         }

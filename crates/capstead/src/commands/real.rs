@@ -159,6 +159,8 @@ impl Real {
             ("MVM_INITRD", json!({"image": kernel, "filename": "boot/initrd"}).to_string()),
             // The node has its kernel's modules.
             ("MVM_VOLUMES", "[]".into()),
+            // More would only wait for each other: all machines share what emulates them. kubeadm asks two of a control plane.
+            ("MVM_WORKER_VCPU", "1".into()),
             ("MVM_WORKER_MEMORY_MB", "1024".into()),
             ("VIP_PROVIDER", "keepalived".into()),
             // An emulated machine needs a second for each.

@@ -1,5 +1,10 @@
 use super::*;
 
+/// What a worker's kubeadm is told.
+fn join_of(template: &Value) -> &Value {
+    &template["spec"]["template"]["spec"]
+}
+
 #[test]
 fn kubeadm_gets_time_and_a_lone_control_plane_holds_no_elections() {
     let control_plane = |replicas: u64| {
@@ -36,6 +41,12 @@ fn kubeadm_gets_time_and_a_lone_control_plane_holds_no_elections() {
     assert_eq!((etcd(&objects[0]), etcd(&objects[1]), etcd(&rolled[0])), (Value::Null, slow.clone(), slow));
     let join = &objects[2]["spec"]["template"]["spec"]["joinConfiguration"];
     assert_eq!(join["timeouts"]["tlsBootstrapSeconds"], KUBEADM);
+    let kubelet = json!({
+        "path": "/etc/systemd/system/kubelet.service.d/slow.conf", "owner": "root:root", "permissions": "0600",
+        "content": "[Service]\nEnvironment=GOGC=400\n",
+    });
+    assert!([join_of(&objects[2]), kubeadm].iter().all(|kubeadm| kubeadm["files"].as_array().unwrap().contains(&kubelet)));
+    assert_eq!(join_of(&objects[2])["preKubeadmCommands"], json!([RELOAD]));
     assert_eq!(objects[3], json!({"kind": "Cluster"}));
     // Twice is once.
     let once = objects.clone();

@@ -296,7 +296,7 @@ fn uid(number: u8) -> String {
 }
 
 fn microvm(vm: &Vm) -> Microvm {
-    Microvm { uid: uid(vm.uid), state: vm.state, addresses: Vec::new() }
+    Microvm { uid: uid(vm.uid), state: vm.state, addresses: Vec::new(), cause: String::new() }
 }
 
 fn held(vm: &Vm) -> Held {

@@ -30,11 +30,16 @@ fn subject<'a>() -> Subject<'a> {
 }
 
 fn microvm(uid: &str, state: State) -> Microvm {
-    Microvm { uid: uid.into(), state, addresses: Vec::new() }
+    Microvm { uid: uid.into(), state, addresses: Vec::new(), cause: String::new() }
 }
 
 fn seen(states: &[(&str, State)]) -> Observed {
     Observed::Seen(states.iter().map(|(uid, state)| microvm(uid, *state)).collect())
+}
+
+/// A host of ours tells why.
+fn troubled(state: State) -> Observed {
+    Observed::Seen(vec![Microvm { cause: "cannot pull a/b:v1".into(), ..microvm("1", state) }])
 }
 
 fn unreachable() -> Observed {
@@ -279,7 +284,19 @@ fn the_whole_life() {
             "failed",
             stored(object(seen(&[("1", Failed)]))),
             &["tell False MachineFailed"],
-            "microVM 1 on host 10.0.0.1:9090 failed; the protocol tells no cause, the host's log may",
+            "microVM 1 on host 10.0.0.1:9090 failed; its host tells no cause, that host's log may",
+        ),
+        (
+            "pending, with trouble",
+            object(troubled(Pending)),
+            &["store microvm://10.0.0.1:9090/1", "tell False Provisioning"],
+            "microVM 1 on host 10.0.0.1:9090 is being made by the host: cannot pull a/b:v1",
+        ),
+        (
+            "failed, and told why",
+            stored(object(troubled(Failed))),
+            &["tell False MachineFailed"],
+            "microVM 1 on host 10.0.0.1:9090 failed: cannot pull a/b:v1",
         ),
         (
             "gone",

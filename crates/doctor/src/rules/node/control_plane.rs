@@ -18,8 +18,26 @@ const PODS: [&str; 6] = ["etcd", "kube-apiserver", "kube-vip", "keepalived", "ku
 /// Those that start anew a few times until the API server answers.
 const PATIENT: u64 = 3;
 
+/// The one that all else needs, and those that stand beside it on every control plane machine.
+const API: &str = "kube-apiserver";
+const BESIDE: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
+
 pub(super) fn static_pods(picture: &Picture) -> Vec<Finding> {
-    picture.nodes.iter().filter(|node| !node.is_ready()).flat_map(|node| PODS.iter().filter_map(|name| pod(node, name))).collect()
+    let of = |node| absent(node).into_iter().chain(PODS.iter().filter_map(move |name| pod(node, name)));
+    picture.nodes.iter().filter(|node| !node.is_ready()).flat_map(of).collect()
+}
+
+/// Nobody runs the API server, for its manifest is not where those of the others are.
+fn absent(node: &Node) -> Option<Finding> {
+    let manifests = node.manifests.as_ref().ok()?;
+    let others: Vec<&str> = BESIDE.into_iter().filter(|part| manifests.contains(*part)).collect();
+    if manifests.contains(API) || others.is_empty() {
+        return None;
+    }
+    let cause = format!("there is no manifest of {API}, so the kubelet does not run it");
+    let fix = format!("put /etc/kubernetes/manifests/{API}.yaml back from where it was moved to; where it is lost, replace the machine");
+    let said = format!("has {}, and no {API}.yaml", others.join(", "));
+    Some(Finding::error(called(node), cause, fix).seen("/etc/kubernetes/manifests", &said))
 }
 
 fn pod(node: &Node, name: &str) -> Option<Finding> {

@@ -295,6 +295,12 @@ fn the_control_plane_may_be_the_cause() {
             "kube-apiserver ends again and again",
             "exited, started anew 5 times",
         ),
+        (
+            unregistered(&[("manifests", &format!("{}{}", only("kube-scheduler"), only("kube-controller-manager")))]),
+            "node-static-pod",
+            "there is no manifest of kube-apiserver",
+            "kube-scheduler, and no kube-apiserver.yaml",
+        ),
         (unregistered(&[("api", REFUSED)]), "node-api", "the API server is down", "Connection refused"),
         (
             unregistered(&[("api", &half), ("addresses", &own), ("vip", moved)]),

@@ -16,7 +16,7 @@ fn name(n: usize) -> Name {
 }
 
 fn microvm(n: usize, state: State) -> Microvm {
-    Microvm { uid: format!("uid-{n}"), state, addresses: Vec::new() }
+    Microvm { uid: format!("uid-{n}"), state, addresses: Vec::new(), cause: String::new() }
 }
 
 fn held(n: usize, state: State) -> Held {
