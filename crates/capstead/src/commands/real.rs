@@ -16,12 +16,7 @@ use capstead_journeys::log::Entry;
 use capstead_plane::Layout;
 use capstead_plane::Plane;
 use capstead_plane::layout::write_private;
-use capstead_vmm::Confinement;
-use capstead_vmm::Runner;
 use kube::Client;
-use rustix::process::Pid;
-use rustix::process::Signal;
-use rustix::process::kill_process;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
@@ -80,8 +75,6 @@ pub struct Real {
     pub addresses: Vec<String>,
     /// The plane's API server.
     pub api: Client,
-    /// The hosts' folders of what runs.
-    pub run_dirs: Vec<PathBuf>,
     /// What its machines are made of.
     pub nodes: Nodes,
 }
@@ -177,8 +170,7 @@ impl Real {
             nginx: Some(NGINX.into()),
             slow: true,
         };
-        let run_dirs = (1..=names.len()).map(|n| Ok(lan.run_dir()?.join(n.to_string()))).collect::<anyhow::Result<_>>()?;
-        Ok(Self { plane, addresses, api, run_dirs, nodes })
+        Ok(Self { plane, addresses, api, nodes })
     }
 
     /// The port of the user's loopback address that leads to the first cluster's API server.
@@ -239,18 +231,6 @@ async fn up(config: &Config, place: &Place<'_>, lan: &Lan, hosts: &[String], sta
     let ports: Vec<(u16, u16)> = ports.into_iter().map(|port| (port, port)).collect();
     lan.forward(lan.address(), &ports).await?;
     Ok((plane, api))
-}
-
-/// Kills the VMM of a microVM, as a crash does: nobody is asked, and its host is not told.
-pub fn kill(run_dirs: &[PathBuf], uid: &str) -> anyhow::Result<()> {
-    for dir in run_dirs {
-        let runner = Runner::new(dir, Vec::new(), Confinement::default())?;
-        if let Some(found) = runner.scan().into_iter().find(|found| found.mark.uid.to_string() == uid) {
-            let pid = i32::try_from(found.pid).ok().and_then(Pid::from_raw).context("a process has no id")?;
-            return kill_process(pid, Signal::KILL).with_context(|| format!("cannot kill the VMM of {uid}"));
-        }
-    }
-    anyhow::bail!("no VMM of {uid} runs")
 }
 
 fn host_component(name: &str, run: &Path) -> Value {
