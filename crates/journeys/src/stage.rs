@@ -202,11 +202,12 @@ impl Stage {
     pub fn expected(self, simulated: bool) -> Duration {
         let (simulated_s, real_s) = match self {
             Self::Apply => (2, 2),
-            Self::ControlPlane => (35, 290),
+            Self::ControlPlane => (35, 200),
             Self::Workers => (10, 75),
-            Self::Hosts | Self::Service | Self::Still => (1, 2),
+            Self::Hosts | Self::Service => (1, 2),
             Self::Nginx => (2, 50),
-            Self::Settled => (1, 90),
+            Self::Settled => (1, 2),
+            Self::Still => (1, 40),
             Self::Upgrade => (20, 420),
             Self::UpgradeWorkers | Self::Replace => (15, 240),
             Self::Delete => (15, 30),
