@@ -58,7 +58,7 @@ soak: fetch ## Kill a plane's processes and the provider at random, leave fleets
 	@tools/count.sh tests/soak/run.sh
 
 .PHONY: node-image
-node-image: setup ## Build real node images and kernels twice, which must be the same (half an hour)
+node-image: setup ## Build real node images and kernels twice, which must be the same (three quarters of an hour)
 	@tools/count.sh cargo test --locked --workspace --test debian --test node_image -- --ignored --test-threads 1 --nocapture
 
 .PHONY: capi-1-13
