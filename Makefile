@@ -103,7 +103,7 @@ e2e-with-flintlock-mock-retain-artifacts: build # The same, and leave clusters a
 	@$(E2E) -e2e.use-flintlock-mock -e2e.skip-cleanup $(E2E_ARGS)
 
 .PHONY: e2e-upgrade
-e2e-upgrade: build ## Upgrade a cluster of real nodes by a minor version, and take a worker's microVM away (20 minutes; the first time another node is built)
+e2e-upgrade: build ## Upgrade a cluster of real nodes by a minor version, and kill a worker's microVM (20 minutes; the first time another node is built)
 	@$(CAPSTEAD) e2e -e2e.artefact-dir $(TEST_ARTEFACTS) --own-hosts 1 --isolated -e2e.config tests/e2e/upgrade.yaml $(E2E_ARGS)
 
 .PHONY: e2e-faults

@@ -38,8 +38,17 @@ pub struct Seen {
     pub look: Look,
     /// The cluster itself.
     pub workload: Workload,
-    /// The worker whose microVM was taken from it: the name of its Machine.
-    pub lost: Option<String>,
+    /// The worker that is to lose its microVM.
+    pub lost: Option<Lost>,
+}
+
+/// A worker that is to lose its microVM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Its Machine.
+    pub machine: String,
+    /// What its host names the microVM by.
+    pub uid: String,
 }
 
 /// What the cluster itself tells.
@@ -72,8 +81,10 @@ pub enum Step {
     Upgrade,
     /// Raise the workers' version.
     UpgradeWorkers,
-    /// Take a worker's microVM from it, with a MachineHealthCheck that asks for another.
+    /// Choose a worker that is to lose its microVM, with a MachineHealthCheck that asks for another.
     Lose,
+    /// Kill that microVM.
+    Kill,
     /// Delete the Cluster.
     Delete,
     /// Delete the namespace.
@@ -377,7 +388,12 @@ fn other_version(machine: &Value, version: &str) -> Vec<String> {
 
 fn replace(wish: &Wish, seen: &Seen) -> Next {
     let Some(lost) = &seen.lost else { return Next::Do(Step::Lose) };
-    let there = machines(&seen.look, false).find(|machine| machine["metadata"]["name"].as_str() == Some(lost));
+    let there = machines(&seen.look, false).find(|machine| machine["metadata"]["name"].as_str() == Some(&lost.machine));
+    let runs = seen.look.microvms().any(|microvm| microvm.uid == lost.uid && microvm.state == "CREATED");
+    // A host starts one whose VMM died again, and its node comes back: it is lost only once that is of no use.
+    if runs && there.is_some_and(|machine| machine["metadata"]["deletionTimestamp"].is_null()) {
+        return Next::Do(Step::Kill);
+    }
     let mut missing: Vec<String> =
         there.map(|machine| format!("{} lost its microVM and is still there", named(machine))).into_iter().collect();
     missing.extend(workers(wish, &seen.look));

@@ -16,7 +16,12 @@ use capstead_journeys::log::Entry;
 use capstead_plane::Layout;
 use capstead_plane::Plane;
 use capstead_plane::layout::write_private;
+use capstead_vmm::Confinement;
+use capstead_vmm::Runner;
 use kube::Client;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
@@ -75,6 +80,8 @@ pub struct Real {
     pub addresses: Vec<String>,
     /// The plane's API server.
     pub api: Client,
+    /// The hosts' folders of what runs.
+    pub run_dirs: Vec<PathBuf>,
     /// What its machines are made of.
     pub nodes: Nodes,
 }
@@ -170,7 +177,8 @@ impl Real {
             nginx: Some(NGINX.into()),
             slow: true,
         };
-        Ok(Self { plane, addresses, api, nodes })
+        let run_dirs = (1..=names.len()).map(|n| Ok(lan.run_dir()?.join(n.to_string()))).collect::<anyhow::Result<_>>()?;
+        Ok(Self { plane, addresses, api, run_dirs, nodes })
     }
 
     /// The port of the user's loopback address that leads to the first cluster's API server.
@@ -231,6 +239,18 @@ async fn up(config: &Config, place: &Place<'_>, lan: &Lan, hosts: &[String], sta
     let ports: Vec<(u16, u16)> = ports.into_iter().map(|port| (port, port)).collect();
     lan.forward(lan.address(), &ports).await?;
     Ok((plane, api))
+}
+
+/// Kills the VMM of a microVM, if one runs, as a crash does: nobody is asked, and its host is not told.
+pub fn kill(run_dirs: &[PathBuf], uid: &str) -> anyhow::Result<()> {
+    for dir in run_dirs {
+        let runner = Runner::new(dir, Vec::new(), Confinement::default())?;
+        for found in runner.scan().into_iter().filter(|found| found.mark.uid.to_string() == uid) {
+            let pid = i32::try_from(found.pid).ok().and_then(Pid::from_raw).context("a process has no id")?;
+            kill_process(pid, Signal::KILL).with_context(|| format!("cannot kill the VMM of {uid}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn host_component(name: &str, run: &Path) -> Value {

@@ -196,8 +196,22 @@ fn a_lost_worker_is_replaced_by_another() {
     let wish = Wish { replaces: true, ..WISH };
     let mut seen = up();
     assert_eq!(Stage::Replace.next(&wish, &seen), Next::Do(Step::Lose));
-    seen.lost = Some("worker".into());
-    assert_eq!(Stage::Replace.next(&wish, &seen), Next::Wait(vec!["Machine/worker lost its microVM and is still there".into()]));
+    seen.lost = Some(Lost { machine: "worker".into(), uid: "uid".into() });
+    let waits = Next::Wait(vec!["Machine/worker lost its microVM and is still there".into()]);
+    let run = |seen: &mut Seen, state: &str| {
+        let microvm = MicroVm { uid: "uid".into(), name: "worker".into(), state: state.into() };
+        seen.look.hosts = vec![Host { address: "a".into(), microvms: Ok(vec![microvm]) }];
+    };
+    // Each time its host has started it again.
+    for (state, next) in
+        [("CREATED", Next::Do(Step::Kill)), ("PENDING", waits.clone()), ("CREATED", Next::Do(Step::Kill)), ("FAILED", waits.clone())]
+    {
+        run(&mut seen, state);
+        assert_eq!(Stage::Replace.next(&wish, &seen), next, "{state}");
+    }
+    run(&mut seen, "CREATED");
+    seen.look.objects[5]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    assert_eq!(Stage::Replace.next(&wish, &seen), waits, "it goes by itself");
     seen.look.objects[5] = machine("another", false);
     assert_eq!(Stage::Replace.next(&wish, &seen), Next::Over);
 }

@@ -98,6 +98,7 @@ async fn show(config: &Config, args: &Demo, layout: Layout, cache: PathBuf, lan:
         hosts: real.addresses.clone(),
         endpoints: vec![Lan::vip(0).context("there is no address for the cluster")?.to_string()],
         nodes: std::mem::take(&mut real.nodes),
+        run_dirs: std::mem::take(&mut real.run_dirs),
         simulator: None,
     };
     let settings = settings(args, &real, node_version(config)?)?;

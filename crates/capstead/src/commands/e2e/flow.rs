@@ -8,6 +8,7 @@ use capstead_journeys::config::Nginx;
 use capstead_journeys::log::Ended;
 use capstead_journeys::patience;
 use capstead_journeys::place::place;
+use capstead_journeys::stage::Lost;
 use capstead_journeys::stage::Next;
 use capstead_journeys::stage::Seen;
 use capstead_journeys::stage::Stage;
@@ -41,6 +42,7 @@ use crate::commands::cluster::World;
 use crate::commands::cluster::get;
 use crate::commands::cluster::table;
 use crate::commands::generate;
+use crate::commands::real::kill;
 use crate::commands::stages::Stages;
 
 /// How often it is looked.
@@ -88,8 +90,8 @@ pub struct Flow<'a> {
     wish: Wish,
     objects: Vec<Value>,
     applied: bool,
-    /// The worker that lost its microVM.
-    lost: Option<String>,
+    /// The worker that is to lose its microVM.
+    lost: Option<Lost>,
     /// Whether there may be something to delete.
     begun: bool,
 }
@@ -305,9 +307,10 @@ impl<'a> Flow<'a> {
             Step::UpgradeWorkers => self.apply(&self.raised("MachineDeployment").map_err(Undone::Refused)?).await,
             Step::Lose => {
                 self.apply(&[health_check(&self.world.cluster, self.namespace())]).await?;
-                self.lost = Some(self.lose().await.map_err(Undone::Again)?);
+                self.lost = Some(self.victim().await.map_err(Undone::Again)?);
                 Ok(())
             }
+            Step::Kill => self.kill().await.map_err(Undone::Again),
             Step::Deploy => {
                 let client = self.inside().await.map_err(Undone::Again)?;
                 apply(client, &workload::objects(&self.nginx())).await
@@ -334,17 +337,24 @@ impl<'a> Flow<'a> {
         Ok(raised(&objects, kind, &self.settings.version)?)
     }
 
-    /// Takes the microVM from the first of the workers; tells its name.
-    async fn lose(&self) -> anyhow::Result<String> {
+    /// The first of the workers that have a microVM.
+    async fn victim(&self) -> anyhow::Result<Lost> {
         let look = self.world.look().await?;
         let workers = machines(&look, false).filter_map(|machine| {
             let uid = machine["spec"]["providerID"].as_str()?.rsplit('/').next()?;
             Some((machine["metadata"]["name"].as_str()?, uid))
         });
-        let (name, uid) = workers.min().context("there is no worker that has a microVM")?;
-        // Not only its VMM: a host starts one that died again, and the node comes back.
-        self.world.remove_microvm(uid).await?;
-        Ok(name.to_owned())
+        let (machine, uid) = workers.min().context("there is no worker that has a microVM")?;
+        Ok(Lost { machine: machine.into(), uid: uid.into() })
+    }
+
+    /// Kills the microVM of the worker that is to lose it: its VMM, or, where that is out of reach, by its host.
+    async fn kill(&self) -> anyhow::Result<()> {
+        let lost = self.lost.as_ref().context("no worker was chosen")?;
+        match self.ground.run_dirs.as_slice() {
+            [] => self.world.remove_microvm(&lost.uid).await,
+            run_dirs => kill(run_dirs, &lost.uid),
+        }
     }
 
     /// Has the doctor look at what failed, and keeps what it says.

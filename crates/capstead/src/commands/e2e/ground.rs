@@ -97,6 +97,8 @@ pub struct Ground {
     pub endpoints: Vec<String>,
     /// What machines are made of.
     pub nodes: Nodes,
+    /// The folders of what runs of hosts of ours; none of others.
+    pub run_dirs: Vec<PathBuf>,
     /// Hosts in this process, which go with it.
     #[expect(dead_code, reason = "they run as long as it is held")]
     pub simulator: Option<Simulator>,
@@ -114,13 +116,13 @@ impl Ground {
         let context = format!("capstead-{name}");
         let patience = settings.limit("suite", "plane");
         let place = Place { layout, cache: site.cache.clone(), binaries: &args.binaries, patience };
-        let mut nodes = Nodes::default();
+        let (mut nodes, mut run_dirs) = (Nodes::default(), Vec::new());
         let (api, hosts, endpoints) = match &settings.hosts {
             Hosts::Own { count } => {
                 let lan = Lan::of(&place.layout)?;
                 let real = Real::up(config, &place, &lan, *count, SUITE, stages).await?;
                 let vip = |n| Ok(Lan::vip(n).context("there are more clusters than addresses")?.to_string());
-                nodes = real.nodes;
+                (nodes, run_dirs) = (real.nodes, real.run_dirs);
                 (real.api, real.addresses, (0..clusters).map(vip).collect::<anyhow::Result<_>>()?)
             }
             Hosts::Given(hosts) => {
@@ -139,7 +141,7 @@ impl Ground {
                 (simulated.api.clone(), simulated.addresses.clone(), endpoints)
             }
         };
-        Ok(Self { api, name, kubeconfig, context, hosts, endpoints, nodes, simulator: None })
+        Ok(Self { api, name, kubeconfig, context, hosts, endpoints, nodes, run_dirs, simulator: None })
     }
 
     /// The current context's cluster.
@@ -172,6 +174,7 @@ impl Ground {
             hosts,
             endpoints: (1..=clusters).map(endpoint).collect(),
             nodes: Nodes::default(),
+            run_dirs: Vec::new(),
             simulator,
         })
     }
