@@ -129,7 +129,7 @@ fn before(components: &str) -> String {
                 let container = &mut object["spec"]["template"]["spec"]["containers"][0];
                 container["image"] = json!(format!("ghcr.io/liquidmetal-dev/cluster-api-provider-microvm:{BEFORE}"));
             }
-            "ValidatingWebhookConfiguration" => continue,
+            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => continue,
             _ => (),
         }
         text += &format!("---\n{object}\n");

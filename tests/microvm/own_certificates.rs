@@ -22,6 +22,7 @@ use crate::world::quick;
 
 const SYSTEM: &str = "capmvm-system";
 const SERVICE: &str = "capmvm-webhook-service";
+const DEFAULTS: &str = "capmvm-mutating-webhook-configuration";
 const WEBHOOKS: &str = "capmvm-validating-webhook-configuration";
 const LEASE: Kind = Kind("coordination.k8s.io/v1", "Lease");
 const OLD_CLUSTER: Kind = Kind("infrastructure.cluster.x-k8s.io/v1alpha1", "MicrovmCluster");
@@ -77,9 +78,14 @@ fn route(world: &World) {
         let crd = format!("{kind}s.infrastructure.cluster.x-k8s.io");
         patch(&["customresourcedefinition", &crd], json!([through("/convert", "/spec/conversion/webhook".into())]));
     }
-    let validate = |kind| format!("/validate-infrastructure-cluster-x-k8s-io-v1alpha2-{kind}");
-    let webhooks = kinds.iter().enumerate().map(|(n, kind)| through(&validate(kind), format!("/webhooks/{n}")));
-    patch(&["validatingwebhookconfiguration", WEBHOOKS], webhooks.collect());
+    for (configuration, name, does, kinds) in [
+        ("mutatingwebhookconfiguration", DEFAULTS, "mutate", &kinds[..2]),
+        ("validatingwebhookconfiguration", WEBHOOKS, "validate", &kinds[..]),
+    ] {
+        let path = |kind| format!("/{does}-infrastructure-cluster-x-k8s-io-v1alpha2-{kind}");
+        let webhooks = kinds.iter().enumerate().map(|(n, kind)| through(&path(kind), format!("/webhooks/{n}")));
+        patch(&[configuration, name], webhooks.collect());
+    }
 }
 
 /// A wrong object of the old version is converted, and refused, by the manager.

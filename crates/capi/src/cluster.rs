@@ -142,8 +142,13 @@ impl<P: ClusterProvider> Reconciler for Lifecycle<P> {
 
     fn plan(wish: &P::Wish, seen: &Self::Observed, now: Timestamp) -> Plan<Self::Step> {
         let object = &seen.object;
-        if !object.watched || object.externally_managed {
+        if !object.watched {
             return Plan::settled();
+        }
+        if object.externally_managed {
+            // Whoever manages it says when it goes. What it was born with must not keep it, and all it was born with is the finalizer.
+            let held = object.deleting && object.finalizer && object.claim.is_none();
+            return if held { Plan::settled().then(Step::Release { cost: None }) } else { Plan::settled() };
         }
         if object.paused || matches!(seen.owner, Referred::Found(Owner { paused: true, .. })) {
             let mut status = seen.status.clone();

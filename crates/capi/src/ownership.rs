@@ -11,6 +11,9 @@ use std::time::Duration;
 use capstead_reconcile::{Timestamp, later};
 use kube::ResourceExt;
 
+use crate::crd::ContractKind;
+use crate::meta;
+
 /// The annotation with the ownership token. Annotations survive a move to another management cluster, status does not.
 pub const TOKEN: &str = "capstead.io/ownership-token";
 /// The annotation with the chosen placement.
@@ -41,6 +44,16 @@ impl Claim {
         let annotations = object.annotations_mut();
         annotations.insert(TOKEN.to_owned(), self.token.clone());
         annotations.insert(PLACEMENT.to_owned(), self.placement.clone());
+    }
+}
+
+/// Gives an object that is being created the provider's finalizer, unless a manager with this watch filter (empty for none) leaves the object alone.
+///
+/// A finalizer that is stored later may not hold the object: a deletion that read it before goes on without
+/// ([kubernetes#77988](https://github.com/kubernetes/kubernetes/issues/77988)).
+pub fn hold_from_birth<K: ContractKind>(object: &mut K, filter: &str) {
+    if meta::matches_watch_filter(object, filter) && !meta::externally_managed(object) && !meta::has_finalizer(object, K::FINALIZER) {
+        object.finalizers_mut().push(K::FINALIZER.to_owned());
     }
 }
 

@@ -1,18 +1,37 @@
 //! What the API server asks about the kinds.
 
 use capstead_capi::meta::annotation::TOPOLOGY_DRY_RUN;
-use capstead_engine::webhook::{Request, Webhooks};
+use capstead_capi::ownership::hold_from_birth;
+use capstead_engine::webhook::{Operation, Request, Webhooks};
 
 use crate::api::v1alpha2::{ExternalLoadBalancer, MicrovmCluster, MicrovmClusterTemplate, MicrovmMachine, MicrovmMachineTemplate};
 use crate::convert::convert;
 use crate::validate::{validate_cluster, validate_cluster_template, validate_load_balancer, validate_machine, validate_machine_template};
 use crate::warnings::{warn_cluster, warn_machine, warn_machine_template};
 
-/// Validation and conversion, at the paths that `components.yaml` names.
+/// What a manager of the objects of this namespace (all, when `None`) with this watch filter (empty for none) answers: defaults, validation and conversion,
+/// at the paths that `components.yaml` names.
 #[must_use]
-pub fn webhooks() -> Webhooks {
+pub fn webhooks(namespace: Option<&str>, watch_filter: &str) -> Webhooks {
     let path = |kind: &str| format!("/validate-infrastructure-cluster-x-k8s-io-v1alpha2-{kind}");
+    let default = |kind: &str| format!("/mutate-infrastructure-cluster-x-k8s-io-v1alpha2-{kind}");
+    let (namespace, filter) = (namespace.map(str::to_owned), watch_filter.to_owned());
+    // Nobody would let go of what this manager does not look after.
+    let holds = move |request: &Request| {
+        request.operation == Operation::Create && namespace.as_ref().is_none_or(|only| request.namespace.as_ref() == Some(only))
+    };
+    let (holds_cluster, filter_of_clusters) = (holds.clone(), filter.clone());
     Webhooks::new()
+        .mutating(&default("microvmcluster"), move |new: &mut MicrovmCluster, request| {
+            if holds_cluster(request) {
+                hold_from_birth(new, &filter_of_clusters);
+            }
+        })
+        .mutating(&default("microvmmachine"), move |new: &mut MicrovmMachine, request| {
+            if holds(request) {
+                hold_from_birth(new, &filter);
+            }
+        })
         .validating(&path("microvmcluster"), |new: &MicrovmCluster, old: Option<&MicrovmCluster>, _| {
             // What was stored before a rule existed must still be able to lose its finalizer.
             if old.is_some_and(|old| old.spec == new.spec) { Vec::new() } else { validate_cluster(new) }

@@ -24,6 +24,7 @@ fn names_are_those_that_upstreams_users_have() {
         ("Deployment", "capmvm-controller-manager"),
         ("Service", "capmvm-webhook-service"),
         ("ClusterRole", "capmvm-manager-role"),
+        ("MutatingWebhookConfiguration", "capmvm-mutating-webhook-configuration"),
         ("ValidatingWebhookConfiguration", "capmvm-validating-webhook-configuration"),
     ] {
         assert!(objects().iter().any(|object| object["kind"] == kind && name(object) == expected), "{kind} {expected}");
@@ -38,7 +39,9 @@ fn names_are_those_that_upstreams_users_have() {
     assert_eq!((&container["name"], &container["resources"]["limits"]["memory"]), (&json!("manager"), &json!("256Mi")));
     let image = container["image"].as_str().unwrap();
     assert_eq!(image.rsplit_once(':').map(|(repository, _)| repository), Some("ghcr.io/capstead/capstead"));
-    for webhook in the("ValidatingWebhookConfiguration")["webhooks"].as_array().unwrap() {
+    let webhooks =
+        ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"].map(|kind| the(kind)["webhooks"].as_array().unwrap().clone());
+    for webhook in webhooks.concat() {
         assert_eq!((&webhook["failurePolicy"], &webhook["matchPolicy"]), (&json!("Fail"), &json!("Equivalent")), "{}", webhook["name"]);
         assert_eq!((&webhook["sideEffects"], &webhook["admissionReviewVersions"]), (&json!("None"), &json!(["v1"])), "{}", webhook["name"]);
         let resource = webhook["rules"][0]["resources"][0].as_str().unwrap();

@@ -127,6 +127,16 @@ fn every_gate_and_what_is_made() {
     let cases: Vec<(&str, Seen, &[&str])> = vec![
         ("another manager's", with(new(), |s| s.object.watched = false), &[]),
         ("another system's", with(new(), |s| s.object.externally_managed = true), &[]),
+        (
+            "another system's, deleted",
+            with(new(), |s| (s.object.externally_managed, s.object.deleting, s.object.finalizer) = (true, true, true)),
+            &["release"],
+        ),
+        (
+            "another system's, deleted, and claimed before it was",
+            with(claimed(), |s| (s.object.externally_managed, s.object.deleting) = (true, true)),
+            &[],
+        ),
         ("no owner yet", with(new(), |s| s.owner = Referred::NotSet), &[]),
         ("owner gone", with(new(), |s| s.owner = Referred::Missing { name: "c".into() }), &["tell Ready False WaitingForCluster"]),
         ("its own pause", with(new(), |s| s.object.paused = true), &["tell Paused True Paused"]),

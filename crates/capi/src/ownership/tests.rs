@@ -1,4 +1,6 @@
 use super::*;
+use crate::sample::FINALIZER;
+use crate::sample::FooMachine;
 
 const LANDING: Duration = Duration::from_secs(10);
 
@@ -35,4 +37,30 @@ fn a_claim_comes_back_from_annotations() {
     assert_eq!(Claim::read(&object), Some(claim));
     object.annotations_mut().insert(TOKEN.into(), String::new());
     assert_eq!(Claim::read(&object), None, "an empty token is none");
+}
+
+#[test]
+fn what_is_looked_after_is_held_from_birth() {
+    let machine = |labels: &[(&str, &str)], annotations: &[(&str, &str)]| {
+        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let mut machine = FooMachine::new("m", Default::default());
+        (machine.metadata.labels, machine.metadata.annotations) = (Some(map(labels)), Some(map(annotations)));
+        machine.metadata.finalizers = Some(vec!["another".into()]);
+        machine
+    };
+    let (own, other) = (("cluster.x-k8s.io/watch-filter", "own"), ("cluster.x-k8s.io/watch-filter", "other"));
+    for (what, mut machine, filter, held) in [
+        ("anybody's", machine(&[], &[]), "", true),
+        ("of a filter, and all are looked after", machine(&[other], &[]), "", true),
+        ("of this filter", machine(&[own], &[]), "own", true),
+        ("of another", machine(&[other], &[]), "own", false),
+        ("of none", machine(&[], &[]), "own", false),
+        ("another system's", machine(&[], &[("cluster.x-k8s.io/managed-by", "")]), "", false),
+    ] {
+        let expected: &[&str] = if held { &["another", FINALIZER] } else { &["another"] };
+        for times in 1..3 {
+            hold_from_birth(&mut machine, filter);
+            assert_eq!(machine.finalizers(), expected, "{what}, {times}");
+        }
+    }
 }

@@ -53,7 +53,7 @@ pub fn run(args: Manager) -> anyhow::Result<()> {
             }
         };
         let (names, webhooks) = match args.provider {
-            ProviderName::Microvm => (MICROVM, capstead_microvm::webhooks()),
+            ProviderName::Microvm => (MICROVM, capstead_microvm::webhooks(namespace(&args), &args.watch_filter)),
         };
         let telemetry = telemetry::start(log(&args), names.manager)?;
         let ended = manage(&args, &names, webhooks, stop).await;
@@ -87,6 +87,7 @@ struct Names {
     service: &'static str,
     certificate: &'static str,
     lease: &'static str,
+    mutating: &'static str,
     validating: &'static str,
     crds: [&'static str; 5],
 }
@@ -97,6 +98,7 @@ const MICROVM: Names = Names {
     service: "capmvm-webhook-service",
     certificate: "capmvm-webhook-service-cert",
     lease: "controller-leader-elect-capmvm",
+    mutating: "capmvm-mutating-webhook-configuration",
     validating: "capmvm-validating-webhook-configuration",
     crds: [
         "microvmclusters.infrastructure.cluster.x-k8s.io",
@@ -188,7 +190,7 @@ fn certificate_source(args: &Manager, names: &Names, client: &Client) -> Source 
 
 fn targets(names: &Names) -> Vec<Target> {
     let crds = names.crds.iter().map(|name| Target::Crd((*name).into()));
-    std::iter::once(Target::Validating(names.validating.into())).chain(crds).collect()
+    [Target::Mutating(names.mutating.into()), Target::Validating(names.validating.into())].into_iter().chain(crds).collect()
 }
 
 fn own_namespace(names: &Names) -> String {
@@ -255,9 +257,14 @@ async fn store_anew(client: &Client, names: &Names, options: &Options) {
     std::future::pending().await
 }
 
+/// The only namespace that is looked after, if not all are.
+fn namespace(args: &Manager) -> Option<&str> {
+    args.namespace.as_deref().filter(|namespace| !namespace.is_empty())
+}
+
 async fn controllers(args: &Manager, names: &Names, clients: Clients, metrics: &Metrics) -> anyhow::Result<()> {
     let options = Options {
-        namespace: args.namespace.clone().filter(|namespace| !namespace.is_empty()),
+        namespace: namespace(args).map(str::to_owned),
         watch_filter: args.watch_filter.clone(),
         machine_workers: args.machine_concurrency.get(),
         cluster_workers: args.cluster_concurrency.get(),

@@ -35,6 +35,11 @@ fn deleted_at_any_point() {
 }
 
 #[test]
+fn deleted_by_an_api_server_that_looks_at_finalizers_once() {
+    sound("deleted, finalizers looked at once", Has { deleted: true, unguarded: true, late: true, conflict: true, ..PLAIN }, 2);
+}
+
+#[test]
 fn deleted_and_made_again_under_the_same_name() {
     sound("made again: crashes, late creates", Has { deleted: true, again: true, late: true, ..PLAIN }, 2);
 }
@@ -99,6 +104,12 @@ fn finds_that_the_past_is_forgotten() {
 fn finds_that_what_was_sent_counts_as_never_sent() {
     found(Has { bug: Bug::UnansweredIsUnsent, late: true, ..PLAIN }, 1, "two machines for one object");
     found(Has { bug: Bug::UnansweredIsUnsent, late: true, deleted: true, ..PLAIN }, 1, "a machine is left behind");
+}
+
+/// [kubernetes#77988](https://github.com/kubernetes/kubernetes/issues/77988)
+#[test]
+fn finds_a_finalizer_that_comes_with_the_claim() {
+    found(Has { bug: Bug::BornWithoutFinalizer, deleted: true, unguarded: true, ..PLAIN }, 0, "a machine is left behind");
 }
 
 /// Lets an undisturbed world come to rest; what was done, without the status told.

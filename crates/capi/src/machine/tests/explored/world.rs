@@ -30,6 +30,8 @@ pub(super) enum Bug {
     ForgetsThePast,
     /// Takes a create that was not answered for one that was never sent.
     UnansweredIsUnsent,
+    /// Objects get their finalizer with the claim.
+    BornWithoutFinalizer,
 }
 
 /// What a world has beyond crashes, failures and lost replies.
@@ -39,6 +41,8 @@ pub(super) struct Has {
     pub objects: usize,
     /// The objects are deleted, at any point.
     pub deleted: bool,
+    /// The API server may look at an object's finalizers long before it removes it.
+    pub unguarded: bool,
     /// The first is made again under its name.
     pub again: bool,
     /// A create may land late, or never.
@@ -59,6 +63,7 @@ pub(super) const PLAIN: Has = Has {
     bug: Bug::None,
     objects: 1,
     deleted: false,
+    unguarded: false,
     again: false,
     late: false,
     conflict: false,
@@ -118,6 +123,8 @@ pub(super) struct Slot {
     grounds: Option<(u8, Grounds)>,
     failure: Option<Failure>,
     incarnation: u8,
+    /// A deletion that found no finalizer is on its way.
+    removing: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -209,6 +216,7 @@ pub(super) enum Event {
     LandingTimePasses,
     HostReturns(usize),
     UserDeletes(usize),
+    DeletionLands(usize),
     UserMakesAgain(usize),
     UserForces(usize),
     HostIsSlow(usize),
@@ -222,7 +230,7 @@ pub(super) fn lab(has: Has) -> Lab {
     let object = Api {
         uid: 1,
         deleting: false,
-        finalizer: false,
+        finalizer: has.unguarded && has.bug != Bug::BornWithoutFinalizer,
         forced: false,
         touched: false,
         claim: None,
@@ -233,7 +241,7 @@ pub(super) fn lab(has: Has) -> Lab {
     let slots = (0..has.objects)
         .map(|n| {
             let api = Some(Api { uid: if n == 0 { 1 } else { 11 }, ..object.clone() });
-            Slot { cache: api.clone(), api, older: None, grounds: None, failure: None, incarnation: 0 }
+            Slot { cache: api.clone(), api, older: None, grounds: None, failure: None, incarnation: 0, removing: false }
         })
         .collect();
     let host = Host { up: true, slow: false, vms: Vec::new(), flying: Vec::new(), listing: None };
@@ -385,7 +393,12 @@ impl World for Lab {
         match self.has.bug {
             Bug::MakeBeforeClaim => plan.steps.sort_by_key(|step| !matches!(step, Step::Make(_))),
             Bug::NoConfirm => plan.steps.retain(|step| *step != Step::Confirm),
-            Bug::None | Bug::MakeOnStaleLook | Bug::ReleaseOnStaleLook | Bug::ForgetsThePast | Bug::UnansweredIsUnsent => (),
+            Bug::None
+            | Bug::MakeOnStaleLook
+            | Bug::ReleaseOnStaleLook
+            | Bug::ForgetsThePast
+            | Bug::UnansweredIsUnsent
+            | Bug::BornWithoutFinalizer => (),
         }
         plan
     }
@@ -428,6 +441,7 @@ impl World for Lab {
         }
         for (n, slot) in self.slots.iter().enumerate() {
             match &slot.api {
+                Some(_) if slot.removing => events.push(Event::DeletionLands(n)),
                 Some(api) if self.has.deleted && !api.deleting && slot.incarnation == 0 => events.push(Event::UserDeletes(n)),
                 Some(api) if self.has.lost && api.deleting && !api.forced => events.push(Event::UserForces(n)),
                 None if self.has.again && slot.incarnation == 0 => events.push(Event::UserMakesAgain(n)),
@@ -518,12 +532,16 @@ impl World for Lab {
             Event::MachineVanishes(h) => self.hosts[h].vms.retain(|vm| vm.token == FOREIGN),
             Event::UserDeletes(n) => {
                 let slot = &mut self.slots[n];
-                if let Some(api) = &mut slot.api {
-                    api.deleting = true;
-                    if !api.finalizer {
-                        slot.api = None;
-                    }
+                match &mut slot.api {
+                    Some(api) if api.finalizer => api.deleting = true,
+                    Some(_) if self.has.unguarded => slot.removing = true,
+                    Some(_) => slot.api = None,
+                    None => (),
                 }
+            }
+            Event::DeletionLands(n) => {
+                let slot = &mut self.slots[n];
+                (slot.api, slot.removing) = (None, false);
             }
             Event::UserMakesAgain(n) => {
                 let fresh = lab(self.has).slots[n].api.clone();
