@@ -1,5 +1,6 @@
 //! What the API server asks about the kinds.
 
+use capstead_capi::crd::ContractKind;
 use capstead_capi::meta::annotation::TOPOLOGY_DRY_RUN;
 use capstead_capi::ownership::hold_from_birth;
 use capstead_engine::webhook::{Operation, Request, Webhooks};
@@ -15,23 +16,9 @@ use crate::warnings::{warn_cluster, warn_machine, warn_machine_template};
 pub fn webhooks(namespace: Option<&str>, watch_filter: &str) -> Webhooks {
     let path = |kind: &str| format!("/validate-infrastructure-cluster-x-k8s-io-v1alpha2-{kind}");
     let default = |kind: &str| format!("/mutate-infrastructure-cluster-x-k8s-io-v1alpha2-{kind}");
-    let (namespace, filter) = (namespace.map(str::to_owned), watch_filter.to_owned());
-    // Nobody would let go of what this manager does not look after.
-    let holds = move |request: &Request| {
-        request.operation == Operation::Create && namespace.as_ref().is_none_or(|only| request.namespace.as_ref() == Some(only))
-    };
-    let (holds_cluster, filter_of_clusters) = (holds.clone(), filter.clone());
     Webhooks::new()
-        .mutating(&default("microvmcluster"), move |new: &mut MicrovmCluster, request| {
-            if holds_cluster(request) {
-                hold_from_birth(new, &filter_of_clusters);
-            }
-        })
-        .mutating(&default("microvmmachine"), move |new: &mut MicrovmMachine, request| {
-            if holds(request) {
-                hold_from_birth(new, &filter);
-            }
-        })
+        .mutating(&default("microvmcluster"), holds::<MicrovmCluster>(namespace, watch_filter))
+        .mutating(&default("microvmmachine"), holds::<MicrovmMachine>(namespace, watch_filter))
         .validating(&path("microvmcluster"), |new: &MicrovmCluster, old: Option<&MicrovmCluster>, _| {
             // What was stored before a rule existed must still be able to lose its finalizer.
             if old.is_some_and(|old| old.spec == new.spec) { Vec::new() } else { validate_cluster(new) }
@@ -50,6 +37,17 @@ pub fn webhooks(namespace: Option<&str>, watch_filter: &str) -> Webhooks {
         .warning(&path("microvmmachine"), warn_machine)
         .warning(&path("microvmmachinetemplate"), warn_machine_template)
         .conversion(convert)
+}
+
+/// Holds from birth what this manager looks after: nobody would let go of the rest.
+fn holds<K: ContractKind>(namespace: Option<&str>, watch_filter: &str) -> impl Fn(&mut K, &Request) + use<K> {
+    let (namespace, filter) = (namespace.map(str::to_owned), watch_filter.to_owned());
+    move |new, request| {
+        let here = namespace.is_none() || request.namespace == namespace;
+        if here && request.operation == Operation::Create {
+            hold_from_birth(new, &filter);
+        }
+    }
 }
 
 fn topology_dry_run(request: &Request) -> bool {
