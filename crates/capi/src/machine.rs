@@ -10,7 +10,8 @@
 //!
 //! What keeps it from ever making two machines for one object, leaving one behind or touching another's:
 //!
-//! - finalizer, token and placement are stored in one write before anything is made ([`lifecycle::Step::Claim`]);
+//! - the finalizer is there from birth ([`hold_from_birth`](crate::ownership::hold_from_birth)), and it, token and placement are stored in one write before
+//!   anything is made ([`lifecycle::Step::Claim`]);
 //! - something is made only on good [`Grounds`], and only right after the API server confirmed the object the plan was made from;
 //! - the finalizer goes only on good grounds, or by a person's force;
 //! - a placement is given up for another only while it is known that nothing was ever made there ([`Grounds::NothingMade`]).

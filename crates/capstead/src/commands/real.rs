@@ -127,11 +127,13 @@ async fn prepare(
     stages: &mut Stages,
 ) -> anyhow::Result<(BTreeMap<String, String>, String)> {
     let part = wanted.part;
+    eprintln!(
+        "What is not there yet is fetched and built; the first time, with all the plane's and a node's programs, that takes some twenty minutes."
+    );
     stages.begin(part, "binaries", "the management plane's binaries are there", Duration::from_secs(1));
     let fetched = fetch_components(config, place.binaries, &place.cache).await;
     stages.end(ended(&fetched));
     fetched?;
-    eprintln!("A node and its kernel are built; the first time, with all its programs, that takes some ten minutes.");
     stages.begin(part, "images", "a node and its kernel are built", Duration::from_secs(25));
     let images = images(config, place, wanted).await;
     stages.end(ended(&images));
